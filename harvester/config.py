@@ -1,0 +1,219 @@
+"""Settings: built-in default, then TOML file, then environment, then flags. Rank 2.
+
+Everything is read and checked at once. A secret is never a setting: it comes from the environment or from a file that a setting
+names, and is kept apart from what may be printed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from harvester.errors import ConfigError
+
+DEFAULT_FILE = "harvester.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided, checked."""
+
+    database: str = "harvester.db"
+    hub_url: str = "https://hub.docker.com"
+    auth_url: str = "https://auth.docker.io"
+    registry_url: str = "https://registry-1.docker.io"
+    username: str | None = None
+    token_file: str | None = None
+    contact: str | None = None
+    proxy: str | None = None
+    hub_per_minute: int | None = None
+    """Null: the far end's own limit decides."""
+    pulls: int | None = 0
+    """Manifest GETs per window; null: what the headers allow less the reserve (`auto`)."""
+    pull_reserve: str = "50%"
+
+    def reserved(self, limit: int) -> int:
+        """How many of a window's pulls are left to the operator."""
+        if self.pull_reserve.endswith("%"):
+            return -(-limit * int(self.pull_reserve[:-1]) // 100)
+        return int(self.pull_reserve)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    field: str
+    toml: str
+    environment: str | None
+    check: Callable[[Any], Any]
+
+
+def load(
+    *, file: str | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings in force. Raises `ConfigError` naming every unknown key, or else the first bad value."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for source, found in (
+        (f"{file or DEFAULT_FILE}: ", _from_file(file)),
+        ("", _from_environment(environment)),
+        ("", {key: value for key, value in (flags or {}).items() if value is not None}),
+    ):
+        for setting in _SETTINGS:
+            for name in (setting.toml, setting.environment, setting.field):
+                if name is not None and name in found:
+                    values[setting.field] = _checked(setting, found[name], source + name)
+    return Settings(**values)
+
+
+def credentials(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """Username and secret; null without both. Raises `ConfigError` where only one is there or the file cannot be read."""
+    environment = os.environ if environment is None else environment
+    secret = environment.get("DOCKERHUB_TOKEN", "").strip()
+    if not secret and settings.token_file:
+        try:
+            secret = Path(settings.token_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ConfigError(f"cannot read the token file {settings.token_file}: {reason}") from error
+        if not secret:
+            raise ConfigError(f"the token file {settings.token_file} is empty")
+    if not secret and settings.username is None:
+        return None
+    if not secret:
+        raise ConfigError("DOCKERHUB_USERNAME is set without DOCKERHUB_TOKEN or DOCKERHUB_TOKEN_FILE")
+    if settings.username is None:
+        raise ConfigError("there is a Docker Hub token but no DOCKERHUB_USERNAME")
+    return settings.username, secret
+
+
+def user_agent(settings: Settings, version: str) -> str:
+    """The one name this program gives itself."""
+    return f"harvester/{version} (+{settings.contact})" if settings.contact else f"harvester/{version}"
+
+
+def _from_file(file: str | None) -> dict[str, Any]:
+    path = Path(file or DEFAULT_FILE)
+    if file is None and not path.is_file():
+        return {}
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    flat = _flat(tree)
+    known = [setting.toml for setting in _SETTINGS]
+    if unknown := [key for key in flat if key not in known]:
+        raise ConfigError(f"{path}: " + "; ".join(_unknown(key, known) for key in unknown))
+    return flat
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    known = [setting.environment for setting in _SETTINGS if setting.environment]
+    ours = [key for key in environment if key.startswith("HARVESTER_")]
+    if unknown := [key for key in ours if key not in known]:
+        raise ConfigError("environment: " + "; ".join(_unknown(key, known) for key in unknown))
+    return {key: environment[key] for key in known if environment.get(key)}
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"unknown setting `{key}`, did you mean `{near[0]}`?"
+
+
+def _checked(setting: _Setting, value: Any, name: str) -> Any:
+    try:
+        return setting.check(value)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("takes a text")
+    if not value.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return value.strip()
+
+
+def _contact(value: Any) -> str:
+    text = _text(value)
+    if not text.isascii() or any(character in text for character in "()\\"):
+        raise ValueError("takes an address or a web page in plain ASCII, without brackets: it goes into the User-Agent")
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("takes an http or https address")
+    if parts.username or parts.password:
+        raise ValueError("takes an address without a user name or password in it")
+    return text
+
+
+def _proxy(value: Any) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("takes the address of an http or https proxy")
+    return text
+
+
+def _per_minute(value: Any) -> int:
+    number = _number(value)
+    if number < 1:
+        raise ValueError("takes a whole number of requests per minute, 1 or more")
+    return number
+
+
+def _pulls(value: Any) -> int | None:
+    return None if value == "auto" else _number(value)
+
+
+def _reserve(value: Any) -> str:
+    text = str(value).strip()
+    number = text.removesuffix("%")
+    if not number.isdecimal() or (text.endswith("%") and int(number) > 100):
+        raise ValueError("takes a number of pulls or a percentage, such as `50%`")
+    return text
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) > 2**31:
+        raise ValueError("takes a whole number, 0 or more")
+    return int(value)
+
+
+_SETTINGS = (
+    _Setting("database", "database", "HARVESTER_DATABASE", _text),
+    _Setting("hub_url", "hub.url", "HARVESTER_HUB_URL", _url),
+    _Setting("auth_url", "registry.auth_url", "HARVESTER_AUTH_URL", _url),
+    _Setting("registry_url", "registry.url", "HARVESTER_REGISTRY_URL", _url),
+    _Setting("username", "auth.username", "DOCKERHUB_USERNAME", _text),
+    _Setting("token_file", "auth.token_file", "DOCKERHUB_TOKEN_FILE", _text),
+    _Setting("contact", "contact", "HARVESTER_CONTACT", _contact),
+    _Setting("proxy", "proxy", "HARVESTER_PROXY", _proxy),
+    _Setting("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", _per_minute),
+    _Setting("pulls", "limits.pulls", "HARVESTER_PULLS", _pulls),
+    _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
+)
+
+assert {setting.field for setting in _SETTINGS} == {field.name for field in fields(Settings)}

@@ -1,0 +1,239 @@
+"""Units of work as values: what may be asked, under which key, and how it may end. Rank 1, pure.
+
+A job's key names what it asks for, policies included; two live jobs never share one. The page jobs of one walk share all of the
+key but its last part, the page number: what stands before it is the walk's own key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from harvester.errors import HarvesterError
+from harvester.policy import LayerPolicy
+from harvester.records import Record
+
+Lane = Literal["hub", "pulls"]
+"""The remote budget that a job lives on; each has slots of its own."""
+
+Kind = Literal["search.page", "namespace.page", "repository", "tag", "tags.page", "images", "manifest"]
+
+KINDS: dict[Kind, tuple[Lane, int]] = {
+    "search.page": ("hub", 1),
+    "namespace.page": ("hub", 1),
+    "repository": ("hub", 2),
+    "tag": ("hub", 3),
+    "tags.page": ("hub", 3),
+    "images": ("hub", 4),
+    "manifest": ("pulls", 5),
+}
+"""Lane and priority (1 first) of each kind. Lists come first, so that what is left to do is known early."""
+
+MAX_ATTEMPTS = 5
+"""With delays of `attempt^4` seconds the last attempt comes about six minutes after the first."""
+
+
+class Args(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a handler needs to know; kept as JSON in the job's row."""
+
+    subject: str
+    """Full name of a repository, a namespace, or a query."""
+    tags: str = "all"
+    layers: str = "latest"
+    pulls: bool = False
+    """Whether manifests may be pulled for what the Hub API does not tell."""
+    tag: str | None = None
+    digest: str | None = None
+    page: int = 1
+    query: str | None = None
+    """Query string of this page, as the page before it gave it."""
+    oldest_first: bool = False
+    """The far end's order turned out to be the other way round."""
+    rows: int = 0
+    """Rows of this walk taken so far, for `newest:N`."""
+    updated: str | None = None
+    """The repository's `last_updated` as its parent saw it."""
+    modified: str | None = None
+    """The repository's `last_modified` as a list showed it; null when no list did."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to add, unless a live one with this key is there already."""
+
+    kind: Kind
+    key: str
+    args: Args
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job."""
+
+    id: int
+    kind: Kind
+    key: str
+    args: Args
+    attempt: int
+    """1 at the first try."""
+    fresh_after: str
+    """What was stored at this instant or later is not asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvest:
+    """What one job found: rows to keep and jobs to add, stored together or not at all."""
+
+    records: tuple[Record, ...] = ()
+    follow_ups: tuple[NewJob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is finished."""
+
+    harvest: Harvest
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Not now: tried again after that many seconds, the attempt given back."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It failed: tried again after that many seconds."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """It failed for good; what is known of that is kept."""
+
+    reason: str
+    harvest: Harvest
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Given back unfinished at shutdown, the attempt too."""
+
+
+Outcome = Done | Snooze | Retry | Dead | Released
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A job and how it ended."""
+
+    job: Job
+    outcome: Outcome
+    observed: float
+    """When the answer was there, in epoch seconds."""
+
+
+def retry_delay(attempt: int, chance: float) -> float:
+    """Seconds until the next attempt: `attempt^4`, moved by up to a tenth either way by `chance` (0 to 1)."""
+    return float(attempt**4) * (0.9 + 0.2 * chance)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line for `last_error`: the kind of error and its message."""
+    text = str(error) if isinstance(error, HarvesterError) else repr(error)
+    return f"{type(error).__name__}: {text}"[:1000]
+
+
+# Keys are made here and nowhere else.
+
+
+def _policies(args: Args) -> str:
+    return f"{args.tags}:{args.layers}:{'pulls' if args.pulls else 'free'}"
+
+
+def search_page(args: Args) -> NewJob:
+    """One page of a search."""
+    return NewJob("search.page", f"{walk_key('search.page', args)}:{args.page}", args)
+
+
+def namespace_page(args: Args) -> NewJob:
+    """One page of a namespace's repositories."""
+    return NewJob("namespace.page", f"{walk_key('namespace.page', args)}:{args.page}", args)
+
+
+def repository(args: Args) -> NewJob:
+    """A repository's detail, then its tags by the policy."""
+    return NewJob("repository", f"repository:{args.subject}:{args.tag or ''}:{_policies(args)}", args)
+
+
+def tag(args: Args) -> NewJob:
+    """One tag."""
+    return NewJob("tag", f"tag:{args.subject}:{args.tag}:{_policies(args)}", args)
+
+
+def tags_page(args: Args) -> NewJob:
+    """One page of a repository's tags."""
+    return NewJob("tags.page", f"{walk_key('tags.page', args)}:{args.page}", args)
+
+
+def images(args: Args) -> NewJob:
+    """The layers behind one tag digest."""
+    return NewJob("images", f"images:{args.digest}:{'pulls' if args.pulls else 'free'}", args)
+
+
+def manifest(args: Args) -> NewJob:
+    """One platform manifest from the registry. A pull."""
+    return NewJob("manifest", f"manifest:{args.digest}", args)
+
+
+def walk_key(kind: Kind, args: Args) -> str:
+    """The key of the walk that a page job belongs to: its own key without the page."""
+    order = ":oldest" if args.oldest_first else ""
+    return f"{kind}:{args.subject}:{_policies(args)}{order}"
+
+
+# What follows from what, whether the far end was asked or the store knew.
+
+
+def after_repository(args: Args, updated: str | None) -> tuple[NewJob, ...]:
+    """The job that asks for the repository's tags, or for the one tag that was named."""
+    follow = msgspec.structs.replace(args, updated=updated, modified=None)
+    return (tag(follow),) if args.tag is not None else (tags_page(follow),)
+
+
+def after_tags(args: Args, tags: Iterable[tuple[str, str | None]]) -> tuple[NewJob, ...]:
+    """One job per distinct digest among the (name, digest) pairs whose layers are wanted."""
+    layers = LayerPolicy(args.layers)
+    names: dict[str, str] = {}
+    for name, digest in tags:
+        # Of the tags of one digest any will do: the answer is the same.
+        if digest is not None and layers.wants(name):
+            names.setdefault(digest, name)
+    return tuple(
+        images(Args(subject=args.subject, tag=name, digest=digest, layers=args.layers, pulls=args.pulls))
+        for digest, name in names.items()
+    )
+
+
+def after_images(args: Args, images_of_tag: Iterable[str]) -> tuple[NewJob, ...]:
+    """One pull per image, where pulls are allowed."""
+    if not args.pulls:
+        return ()
+    return tuple(manifest(Args(subject=args.subject, digest=digest, pulls=True)) for digest in images_of_tag)
+
+
+def repositories(args: Args, names: Iterable[tuple[str, str | None, str | None]]) -> tuple[NewJob, ...]:
+    """One job per (full name, last_updated, last_modified) that a list showed."""
+    return tuple(
+        repository(
+            Args(subject=name, tags=args.tags, layers=args.layers, pulls=args.pulls, updated=updated, modified=modified)
+        )
+        for name, updated, modified in names
+    )

@@ -1,0 +1,62 @@
+"""Logs: one chain for our lines and for those of libraries, secrets taken out. Rank 2; configured by the command line."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+_SECRETS = re.compile(
+    r"dckr_(?:pat|oat|jti)_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]+"
+)
+_SECRET_KEYS = frozenset({"authorization", "password", "secret", "token", "access_token", "refresh_token", "cookie"})
+
+
+def redacted(text: str) -> str:
+    """The text without anything that looks like a credential (wire reference, 11.1)."""
+    return _SECRETS.sub("***", text)
+
+
+def configure(*, form: Literal["console", "json"], is_quiet: bool) -> None:
+    """Send log lines to standard error: JSON, or text with colours on a terminal."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("harvester").setLevel(logging.WARNING if is_quiet else logging.INFO)
+
+
+def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key.lower() in _SECRET_KEYS:
+            event[key] = "***"
+        elif isinstance(value, str):
+            event[key] = redacted(value)
+    return event
