@@ -1,0 +1,39 @@
+"""What answered 404. Rank 2.
+
+A first 404 is remembered; only a second one in a later pass makes a known repository or tag gone, and a repository's tags are
+closed in the same transaction (contract, 5).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from harvester.records import Absent
+from harvester.store.moment import Moment
+from harvester.store.repositories import repository_id
+from harvester.store.statements import Statement
+from harvester.store.tags import close_tags
+
+_REMEMBER = Statement(
+    "subject seen fresh_after",
+    """
+    INSERT INTO absences (subject, first_missing_at, last_missing_at, passes) VALUES (:subject, :seen, :seen, 1)
+    ON CONFLICT (subject) DO UPDATE SET last_missing_at = excluded.last_missing_at,
+        passes = absences.passes + CASE WHEN absences.last_missing_at < :fresh_after THEN 1 ELSE 0 END
+    RETURNING passes
+    """,
+)
+
+_GONE = Statement("id seen", "UPDATE repositories SET gone_at = :seen WHERE id = :id AND gone_at IS NULL")
+
+
+def store_absence(connection: Connection, absent: Absent, seen: Moment, *, fresh_after: str) -> None:
+    """Remember a 404; `fresh_after` is when the pass began that met it."""
+    subject = f"{absent.repository}:{absent.tag}" if absent.tag else absent.repository
+    row = _REMEMBER.first(connection, (subject, seen.text, fresh_after))
+    known = repository_id(connection, absent.repository)
+    if row is None or int(row[0]) < 2 or known is None:
+        return
+    if absent.tag is None:
+        _GONE.run(connection, (known, seen.text))
+    close_tags(connection, known, seen, source="detail", name=absent.tag)

@@ -1,0 +1,107 @@
+"""Engines: one that writes, one that only reads. Rank 2.
+
+SQLite: WAL, synchronous NORMAL, and two hooks that make transactions real. The driver's own transaction handling is switched off;
+a writer begins with BEGIN IMMEDIATE, because a transaction that reads first and writes later fails at once when another process
+wrote in between, whatever the busy timeout says.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from harvester.errors import ConfigError, StoreError
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a statement waits for another process's transaction."""
+
+PAGE_CACHE_KIB = 16_384
+
+
+def database_url(database: str) -> URL:
+    """The URL of a path or a URL. Raises `ConfigError` for what is neither."""
+    if "://" not in database:
+        return URL.create("sqlite", database=str(Path(database).expanduser()))
+    try:
+        url = make_url(database)
+    except ArgumentError as error:
+        raise ConfigError("the database is neither a path nor a database URL (`sqlite:///FILE`)") from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(f"a {url.get_backend_name()} database is not supported; use a path or `sqlite:///FILE`")
+    return url
+
+
+def open_writer(url: URL) -> Engine:
+    """An engine whose transactions may write. Creates a missing SQLite file, readable by its owner only."""
+    if url.get_backend_name() == "sqlite":
+        _create_file(url)
+    engine = _create(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _pragmas)
+        event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def open_reader(url: URL) -> Engine:
+    """An engine that cannot write. Raises `StoreError` when there is no database."""
+    if url.get_backend_name() != "sqlite":
+        return _create(url)
+    path = Path(url.database or "")
+    if not path.is_file():
+        raise StoreError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
+    engine = _create(url)
+    event.listen(engine, "connect", _read_only)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create(url: URL) -> Engine:
+    try:
+        return create_engine(url)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the driver for {url.get_backend_name()} databases is not installed ({error.name})"
+        ) from error
+
+
+def _create_file(url: URL) -> None:
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("the database must be a file: processes share it")
+    path = Path(url.database)
+    try:
+        for folder in reversed([path.parent, *path.parent.parents]):
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigError(f"cannot create the database at {path}: {error.strerror or error}") from error
+
+
+def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+    # The timeout first: switching to WAL takes a lock that another process may hold.
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+
+
+def _read_only(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,106 @@
+"""What handlers found, turned into rows: one function per record. Rank 2. Runs inside the writer's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from sqlalchemy import Connection
+
+from harvester.jobs import Harvest
+from harvester.records import Absent, Drifted, LayersSeen, Repository, RepositorySeen, TagsSeen, WalkStep
+from harvester.store.absences import store_absence
+from harvester.store.layers import store_layers
+from harvester.store.listings import open_walk, record_step
+from harvester.store.moment import Moment
+from harvester.store.repositories import repository_id, store_repositories
+from harvester.store.statements import Statement
+from harvester.store.tags import store_tags
+
+_DRIFT = Statement(
+    "seen repository detail",
+    """
+    INSERT INTO events (observed_at, kind, repository_id, detail)
+    VALUES (:seen, 'drift', (SELECT id FROM repositories WHERE full_name = :repository), :detail)
+    """,
+)
+
+_SEEN_BY_NAME = Statement(
+    "namespace name full_name is_official seen",
+    """
+    INSERT INTO repositories (namespace, name, full_name, is_official, first_seen_at, last_seen_at)
+    VALUES (:namespace, :name, :full_name, :is_official, :seen, :seen) ON CONFLICT (full_name) DO NOTHING
+    """,
+)
+
+
+def store_harvest(connection: Connection, harvest: Harvest, seen: Moment, *, fresh_after: str) -> Counter[str]:
+    """Keep every record of one job; counts of what was stored, for the summary."""
+    counts: Counter[str] = Counter()
+    walk: WalkStep | None = None
+    repositories: list[Repository] = []
+    tags: list[TagsSeen] = []
+    for record in harvest.records:
+        match record:
+            case RepositorySeen(repository=repository):
+                repositories.append(repository)
+            case TagsSeen():
+                tags.append(record)
+            case WalkStep():
+                walk = record
+            case LayersSeen(tag_digest=tag_digest, images=images):
+                counts["images"] += store_layers(connection, images, seen, tag_digest=tag_digest)
+            case Absent():
+                store_absence(connection, record, seen, fresh_after=fresh_after)
+                counts["absent"] += 1
+            case Drifted():
+                _store_drift(connection, record, seen)
+                counts["refused"] += 1
+    if repositories:
+        store_repositories(connection, repositories, seen)
+        for repository in repositories:
+            counts["repositories" if repository.source == "detail" else "listed"] += 1
+    if walk is not None and walk.kind in ("tags", "tag_names"):
+        counts["tags"] += _store_tag_walk(connection, walk, tags, seen)
+    else:
+        for record in tags:
+            known = _known_id(connection, record.repository, seen)
+            kept = store_tags(connection, known, record.tags, seen, source=record.source, listing_id=None)
+            counts["tags"] += kept.stored
+        if walk is not None:
+            opened = open_walk(connection, walk, None, seen)
+            record_step(connection, opened, walk, seen, new_names=None, repository_id=None)
+    return counts
+
+
+def _store_tag_walk(connection: Connection, walk: WalkStep, pages: list[TagsSeen], seen: Moment) -> int:
+    known = _known_id(connection, walk.subject, seen)
+    opened = open_walk(connection, walk, known, seen)
+    stored = new = 0
+    for page in pages:
+        kept = store_tags(connection, known, page.tags, seen, source=page.source, listing_id=opened.listing_id)
+        stored, new = stored + kept.stored, new + kept.new_to_walk
+    record_step(connection, opened, walk, seen, new_names=new, repository_id=known)
+    return stored
+
+
+def _known_id(connection: Connection, full_name: str, seen: Moment) -> int:
+    """The repository's id; a row is made where its tags are known before its detail."""
+    known = repository_id(connection, full_name)
+    if known is None:
+        namespace, _, name = full_name.partition("/")
+        _SEEN_BY_NAME.run(connection, (namespace, name, full_name, namespace == "library", seen.text))
+        known = repository_id(connection, full_name)
+        assert known is not None
+    return known
+
+
+def _store_drift(connection: Connection, drifted: Drifted, seen: Moment) -> None:
+    detail = {
+        "subject": drifted.subject,
+        "url": drifted.url,
+        "path": drifted.refused.path,
+        "reason": drifted.refused.reason,
+        "sample": drifted.refused.sample,
+    }
+    _DRIFT.run(connection, (seen.text, drifted.subject, json.dumps(detail, ensure_ascii=True)))

@@ -1,0 +1,122 @@
+"""Walks of lists: how far they came, why they ended, and whether they saw everything. Rank 2."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from harvester.records import WalkStep
+from harvester.store.moment import Moment
+from harvester.store.statements import Statement
+
+_OPEN = Statement(
+    "walk_key",
+    "SELECT id, rows, refused FROM listings WHERE walk_key = :walk_key AND finished_at IS NULL ORDER BY id DESC LIMIT 1",
+)
+
+# A walk that begins again while an older one of its kind stands open: the older one was abandoned.
+_ABANDON = Statement(
+    "walk_key seen no",
+    """
+    UPDATE listings SET finished_at = :seen, stop_reason = 'error', is_complete = :no, next_page = NULL
+    WHERE walk_key = :walk_key AND finished_at IS NULL
+    """,
+)
+
+_BEGIN = Statement(
+    "kind subject repository_id seen walk_key no",
+    """
+    INSERT INTO listings (kind, subject, repository_id, started_at, rows, is_complete, refused, walk_key)
+    VALUES (:kind, :subject, :repository_id, :seen, 0, :no, 0, :walk_key) RETURNING id
+    """,
+)
+
+_STEP = Statement(
+    "id rows refused reported_count next_page",
+    """
+    UPDATE listings SET rows = :rows, refused = :refused,
+        reported_count = COALESCE(:reported_count, reported_count), next_page = :next_page WHERE id = :id
+    """,
+)
+
+_END = Statement(
+    "id seen stop_reason yes no",
+    """
+    UPDATE listings SET finished_at = :seen, next_page = NULL,
+        stop_reason = CASE WHEN :stop_reason = 'end' AND refused > 0 THEN 'error' ELSE :stop_reason END,
+        is_complete = CASE WHEN :stop_reason = 'end' AND refused = 0 AND rows >= COALESCE(reported_count, 0)
+            THEN :yes ELSE :no END
+    WHERE id = :id
+    """,
+)
+
+_COMPLETE = Statement("id", "SELECT is_complete, started_at FROM listings WHERE id = :id")
+
+_MEET = Statement(
+    "listing_id name", "INSERT INTO listing_names (listing_id, name) VALUES (:listing_id, :name) ON CONFLICT DO NOTHING"
+)
+_MET = Statement("listing_id", "SELECT count(*) FROM listing_names WHERE listing_id = :listing_id")
+_FORGET_NAMES = Statement(
+    "walk_key",
+    "DELETE FROM listing_names WHERE listing_id IN (SELECT id FROM listings WHERE walk_key = :walk_key)",
+)
+
+_WALKED = Statement(
+    "repository_id started_at updated",
+    """
+    UPDATE repositories SET tags_walked_at = :started_at, tags_last_updated = :updated WHERE id = :repository_id
+    """,
+)
+
+
+class Walk(NamedTuple):
+    """An open walk as its row has it."""
+
+    listing_id: int
+    rows: int
+    """Distinct names so far."""
+    refused: int
+
+
+def open_walk(connection: Connection, step: WalkStep, repository_id: int | None, seen: Moment) -> Walk:
+    """The walk that this page belongs to: begun by its first page, found again by the others."""
+    found = None if step.is_first else _OPEN.first(connection, (step.walk,))
+    if found is not None:
+        return Walk(*found)
+    _ABANDON.run(connection, (step.walk, seen.text, False))
+    if step.kind in ("namespace", "search"):
+        _FORGET_NAMES.run(connection, (step.walk,))
+    row = _BEGIN.first(connection, (step.kind, step.subject, repository_id, seen.text, step.walk, False))
+    assert row is not None
+    return Walk(int(row[0]), 0, 0)
+
+
+def record_step(
+    connection: Connection,
+    walk: Walk,
+    step: WalkStep,
+    seen: Moment,
+    *,
+    new_names: int | None,
+    repository_id: int | None,
+) -> None:
+    """Note one page; where it was the last, why the walk ended and whether it saw everything.
+
+    `new_names` is the number of names this walk had not met before; null has them counted here.
+    """
+    listing_id, rows, refused = walk.listing_id, walk.rows, walk.refused + step.refused
+    if new_names is None:
+        _MEET.many(connection, [(listing_id, name) for name in step.names])
+        met = _MET.first(connection, (listing_id,))
+        rows = int(met[0]) if met else 0
+    else:
+        rows += new_names
+    _STEP.run(connection, (listing_id, rows, refused, step.reported_count, step.next_page))
+    if step.stop_reason is None:
+        return
+    _END.run(connection, (listing_id, seen.text, step.stop_reason, True, False))
+    if step.kind == "tags" and repository_id is not None:
+        complete = _COMPLETE.first(connection, (listing_id,))
+        if complete and complete[0]:
+            _WALKED.run(connection, (repository_id, complete[1], step.updated))

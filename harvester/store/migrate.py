@@ -1,0 +1,71 @@
+"""Migrations, run from a checkout or from an installed wheel. Rank 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from harvester.errors import SchemaMismatch, StoreError
+
+HEAD = "0002"
+"""The revision this program works with; a test keeps it equal to the newest migration."""
+
+
+def current(connection: Connection) -> str | None:
+    """The database's revision; null for one that was never migrated."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    return None if row is None else str(row[0])
+
+
+def check(connection: Connection) -> None:
+    """Raise `SchemaMismatch` unless the schema is this program's."""
+    found = current(connection)
+    if found == HEAD:
+        return
+    if found is None:
+        raise SchemaMismatch("the database holds no harvester schema; `harvester db upgrade` makes one")
+    if found > HEAD:
+        raise SchemaMismatch(
+            f"the database is at revision {found}, newer than this program's {HEAD}; upgrade harvester"
+        )
+    raise SchemaMismatch(f"the database is at revision {found}, this program needs {HEAD}; run `harvester db upgrade`")
+
+
+def upgrade(engine: Engine) -> bool:
+    """Bring the schema up to this program's; false when there was nothing to do.
+
+    Two processes may try at once: the second waits for the first one's transaction and finds the work done. Raises
+    `SchemaMismatch` for a database of a newer program.
+    """
+    with engine.begin() as connection:
+        found = current(connection)
+        if found == HEAD:
+            return False
+        if found is not None and found > HEAD:
+            check(connection)
+        if found is None and (strangers := inspect(connection).get_table_names()):
+            raise SchemaMismatch(f"the database belongs to something else: it has the table `{strangers[0]}`")
+        _run(connection)
+    return True
+
+
+def _run(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # The value passes through an interpolating parser.
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _folder() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise StoreError("the migrations are missing from this installation; install harvester again")

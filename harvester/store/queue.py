@@ -1,0 +1,265 @@
+"""The job queue: one function per transition. Rank 2.
+
+States: `waiting` (not before `run_at`), `ready`, `running` (under a lease), `done`, `dead`. Only `ready` is claimable. A job is
+settled only by the process that still holds its lease; the rows it produced and the jobs that follow from it are written in the
+same transaction, by the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from harvester.clock import instant
+from harvester.jobs import KINDS, MAX_ATTEMPTS, Args, Dead, Done, Job, Lane, NewJob, Released, Retry, Settled, Snooze
+from harvester.store.moment import Moment
+from harvester.store.statements import Statement, select_in
+
+LEASE_S = 30
+"""A lease is renewed at a third of its life; what a killed process held is free again after this time."""
+
+_LIVE = "state IN ('waiting', 'ready', 'running')"
+
+# A live job keeps the better priority, the earlier time and the stricter freshness; a running one is not touched.
+_ADD = Statement(
+    "kind lane key args priority now max_attempts fresh_after",
+    f"""
+    INSERT INTO jobs (kind, lane, key, args, priority, state, run_at, attempt, max_attempts, fresh_after, created_at)
+    VALUES (:kind, :lane, :key, :args, :priority, 'ready', :now, 0, :max_attempts, :fresh_after, :now)
+    ON CONFLICT (key) WHERE {_LIVE} DO UPDATE SET
+        priority = CASE WHEN excluded.priority < jobs.priority THEN excluded.priority ELSE jobs.priority END,
+        fresh_after = CASE WHEN excluded.fresh_after > jobs.fresh_after THEN excluded.fresh_after ELSE jobs.fresh_after END
+    WHERE jobs.state <> 'running'
+    """,
+)
+
+_JOIN = Statement(
+    "run_id key",
+    f"""
+    INSERT INTO run_jobs (run_id, job_id) SELECT :run_id, id FROM jobs WHERE key = :key AND {_LIVE} ON CONFLICT DO NOTHING
+    """,
+)
+
+_SETTLED_IN_RUN = """
+    SELECT j.key FROM jobs j JOIN run_jobs r ON r.job_id = j.id
+    WHERE r.run_id = {} AND j.state IN ('done', 'dead') AND j.key IN ({values})
+    """
+
+_DUE = "SELECT id FROM jobs WHERE lane = :lane AND state = 'ready' AND priority = :priority AND run_at <= :now"
+_CLAIM_TAIL = """
+    UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_owner = :owner, lease_until = :until
+    WHERE id IN ({due} ORDER BY run_at, id LIMIT :wanted)
+    RETURNING id, kind, key, args, attempt, fresh_after
+    """
+
+# Each priority is probed on its own: one statement over all of them walks the index where statistics are missing.
+_CLAIM = Statement("lane priority now owner until wanted", _CLAIM_TAIL.format(due=_DUE))
+_CLAIM_OF_RUN = Statement(
+    "lane priority now owner until wanted run_id",
+    _CLAIM_TAIL.format(
+        due=_DUE + " AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = jobs.id)"
+    ),
+)
+
+_SETTLE = Statement(
+    "id state run_at attempt_back last_error finished_at",
+    """
+    UPDATE jobs SET state = :state, run_at = COALESCE(:run_at, run_at), attempt = attempt - :attempt_back,
+        last_error = COALESCE(:last_error, last_error), finished_at = :finished_at, lease_owner = NULL, lease_until = NULL
+    WHERE id = :id
+    """,
+)
+
+_RUNS_OF = Statement("job_id", "SELECT run_id FROM run_jobs WHERE job_id = :job_id")
+
+_RENEW = Statement(
+    "owner until", "UPDATE jobs SET lease_until = :until WHERE lease_owner = :owner AND state = 'running'"
+)
+
+_PROMOTE = Statement("now", "UPDATE jobs SET state = 'ready' WHERE state = 'waiting' AND run_at <= :now")
+_IS_DUE = Statement(
+    "lane now",
+    """
+    SELECT 1 WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND lane = :lane)
+        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'waiting' AND run_at <= :now)
+        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND lease_until < :now)
+    """,
+)
+
+_RESCUE_DEAD = Statement(
+    "now",
+    """
+    UPDATE jobs SET state = 'dead', finished_at = :now, lease_owner = NULL, lease_until = NULL,
+        last_error = COALESCE(last_error, 'the process that worked on it ended, every time')
+    WHERE state = 'running' AND lease_until < :now AND attempt >= max_attempts
+    """,
+)
+_RESCUE = Statement(
+    "now",
+    """
+    UPDATE jobs SET state = 'ready', run_at = :now, lease_owner = NULL, lease_until = NULL
+    WHERE state = 'running' AND lease_until < :now
+    """,
+)
+
+_REVIVE = Statement(
+    "id now",
+    """
+    UPDATE jobs SET state = 'ready', attempt = 0, run_at = :now, finished_at = NULL, last_error = NULL
+    WHERE id = :id AND state = 'dead'
+    """,
+)
+_DROP = Statement("id", "DELETE FROM jobs WHERE id = :id AND state = 'dead'")
+_DROP_LINKS = Statement("id", "DELETE FROM run_jobs WHERE job_id = :id")
+
+_LIVE_PAGES = Statement("low high", f"SELECT key FROM jobs WHERE key > :low AND key < :high AND {_LIVE}")
+
+_IS_DEAD = Statement("id", "SELECT 1 FROM jobs WHERE id = :id AND state = 'dead'")
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Args)
+
+
+def enqueue(
+    connection: Connection, new: Sequence[NewJob], now: Moment, *, runs: Sequence[int], fresh_after: str
+) -> None:
+    """Add jobs for these runs. A live job of the same key is shared; what a run has settled already is not asked again."""
+    wanted = {job.key: job for job in _unharvested(connection, new)}
+    asked: dict[str, list[int]] = {key: [] for key in wanted}
+    for run in runs:
+        settled = {row[0] for row in select_in(connection, _SETTLED_IN_RUN, list(wanted), first=(run,))}
+        for key in wanted.keys() - settled:
+            asked[key].append(run)
+    keys = [key for key in wanted if asked[key] or not runs]
+    _ADD.many(connection, [_row(wanted[key], now, fresh_after) for key in keys])
+    _JOIN.many(connection, [(run, key) for key in keys for run in asked[key]])
+
+
+def claim(connection: Connection, lane: Lane, now: Moment, *, owner: str, wanted: int, run_id: int | None) -> list[Job]:
+    """Take up to that many ready jobs, best priority first, of one run or of all."""
+    until = instant(now.seconds + LEASE_S)
+    jobs: list[Job] = []
+    for priority in sorted({priority for of_lane, priority in KINDS.values() if of_lane == lane}):
+        rest = wanted - len(jobs)
+        if rest <= 0:
+            break
+        if run_id is None:
+            rows = _CLAIM.all(connection, (lane, priority, now.text, owner, until, rest))
+        else:
+            rows = _CLAIM_OF_RUN.all(connection, (lane, priority, now.text, owner, until, rest, run_id))
+        # RETURNING keeps no order.
+        jobs += [
+            Job(
+                id=row[0],
+                kind=row[1],
+                key=row[2],
+                args=_DECODER.decode(row[3]),
+                attempt=row[4],
+                fresh_after=str(row[5]),
+            )
+            for row in sorted(rows, key=lambda row: int(row[0]))
+        ]
+    return jobs
+
+
+def held(connection: Connection, jobs: Sequence[Job], owner: str) -> set[int]:
+    """Ids of those jobs that this owner still holds, at the attempt it claimed them with."""
+    attempts = {job.id: job.attempt for job in jobs}
+    rows = select_in(
+        connection,
+        "SELECT id, attempt FROM jobs WHERE lease_owner = {} AND state = 'running' AND id IN ({values})",
+        list(attempts),
+        first=(owner,),
+    )
+    return {row[0] for row in rows if attempts[row[0]] == row[1]}
+
+
+def settle(connection: Connection, settled: Sequence[Settled], now: Moment) -> None:
+    """Move jobs that this process holds to the state their outcome says. Frees the keys of those that ended."""
+    _SETTLE.many(connection, [_settlement(one, now) for one in settled])
+
+
+def runs_of(connection: Connection, job_id: int) -> list[int]:
+    """The runs that asked for a job."""
+    return [int(row[0]) for row in _RUNS_OF.all(connection, (job_id,))]
+
+
+def join_walk(connection: Connection, walk: str, run_ids: Sequence[int]) -> None:
+    """Let these runs wait for the live page job of a walk that is under way."""
+    rows = _LIVE_PAGES.all(connection, (f"{walk}:", f"{walk}:~"))
+    _JOIN.many(connection, [(run, row[0]) for run in run_ids for row in rows])
+
+
+def renew(connection: Connection, now: Moment, *, owner: str) -> int:
+    """Push the leases of all this owner's jobs out; how many there are."""
+    return _RENEW.run(connection, (owner, instant(now.seconds + LEASE_S)))
+
+
+def promote(connection: Connection, now: Moment) -> int:
+    """Make due waiting jobs ready; how many."""
+    return _PROMOTE.run(connection, (now.text,))
+
+
+def is_due(connection: Connection, lane: Lane, now: Moment) -> bool:
+    """Whether a claim could find anything: a ready job, a waiting one whose time has come, a lease that ran out."""
+    row = _IS_DUE.first(connection, (lane, now.text))
+    return row is not None
+
+
+def rescue(connection: Connection, now: Moment) -> int:
+    """Free the jobs of processes that ended without a word; how many. One that never ends well is dead in the end."""
+    dead = _RESCUE_DEAD.run(connection, (now.text,))
+    return dead + _RESCUE.run(connection, (now.text,))
+
+
+def revive(connection: Connection, job_id: int, now: Moment) -> bool:
+    """Make a dead job ready again; false when there is no such dead job."""
+    return _REVIVE.run(connection, (job_id, now.text)) == 1
+
+
+def drop(connection: Connection, job_id: int) -> bool:
+    """Delete a dead job; false when there is no such dead job."""
+    row = _IS_DEAD.first(connection, (job_id,))
+    if row is None:
+        return False
+    _DROP_LINKS.run(connection, (job_id,))
+    return _DROP.run(connection, (job_id,)) == 1
+
+
+def _row(job: NewJob, now: Moment, fresh_after: str) -> tuple[object, ...]:
+    lane, priority = KINDS[job.kind]
+    args = _ENCODER.encode(job.args).decode()
+    return (job.kind, lane, job.key, args, priority, now.text, MAX_ATTEMPTS, fresh_after)
+
+
+def _unharvested(connection: Connection, new: Sequence[NewJob]) -> list[NewJob]:
+    digests = [job.args.digest for job in new if job.kind == "images" and job.args.digest]
+    if not digests:
+        return list(new)
+    harvested = {
+        row[0]
+        for row in select_in(connection, "SELECT digest FROM harvested_digests WHERE digest IN ({values})", digests)
+    }
+    return [job for job in new if job.kind != "images" or job.args.pulls or job.args.digest not in harvested]
+
+
+def _settlement(settled: Settled, now: Moment) -> tuple[object, ...]:
+    job_id = settled.job.id
+    match settled.outcome:
+        case Done():
+            return (job_id, "done", None, 0, None, now.text)
+        case Dead(reason=reason):
+            return (job_id, "dead", None, 0, reason, now.text)
+        case Snooze(seconds=seconds, reason=reason):
+            return (job_id, "waiting", _later(now, seconds), 1, reason, None)
+        case Retry(seconds=seconds, reason=reason):
+            return (job_id, "waiting", _later(now, seconds), 0, reason, None)
+        case Released():
+            return (job_id, "ready", now.text, 1, None, None)
+
+
+def _later(now: Moment, seconds: float) -> str:
+    # Rounded up: instants are whole seconds, and a job must not come back before its time.
+    return instant(now.seconds + max(1, -int(-seconds // 1)))

@@ -1,0 +1,108 @@
+"""Repositories and their pull counts: records to rows. Rank 2.
+
+Nothing known is overwritten by nothing: a null in an answer leaves the column as it is. An observation older than the row's own
+`last_seen_at` changes nothing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from harvester.names import OFFICIAL
+from harvester.records import Repository
+from harvester.store.moment import DAY_S, Moment
+from harvester.store.statements import Statement
+
+SOURCES = {"detail": 1, "listing": 2, "search": 3}
+"""`pull_history.source`; the view has the words."""
+
+_SAID = """
+    description full_description pull_count star_count last_updated last_modified date_registered status status_description
+    repository_type is_automated is_private hub_user affiliation collaborator_count categories content_types media_types
+    storage_size immutable_tags source detailed_at detail_last_modified
+""".split()
+"""Columns that an answer may fill; kept where it says nothing."""
+
+_KEPT = ", ".join(f"{column} = COALESCE(excluded.{column}, repositories.{column})" for column in _SAID)
+
+_UPSERT = Statement(
+    f"namespace name full_name is_official {' '.join(_SAID)} seen is_proof",
+    f"""
+    INSERT INTO repositories (namespace, name, full_name, is_official, {", ".join(_SAID)}, first_seen_at, last_seen_at)
+    VALUES (:namespace, :name, :full_name, :is_official, {", ".join(":" + column for column in _SAID)}, :seen, :seen)
+    ON CONFLICT (full_name) DO UPDATE SET {_KEPT}, last_seen_at = excluded.last_seen_at,
+        gone_at = CASE WHEN :is_proof THEN NULL ELSE repositories.gone_at END
+    WHERE repositories.last_seen_at <= excluded.last_seen_at
+    """,
+)
+
+# The first observation of a UTC day is kept.
+_OBSERVE = Statement(
+    "full_name observed pull_count star_count source day next_day",
+    """
+    INSERT INTO pull_history (repository_id, observed_at, pull_count, star_count, source)
+    SELECT r.id, :observed, :pull_count, :star_count, :source FROM repositories r
+    WHERE r.full_name = :full_name AND NOT EXISTS (
+        SELECT 1 FROM pull_history p WHERE p.repository_id = r.id AND p.observed_at >= :day AND p.observed_at < :next_day)
+    """,
+)
+
+_FORGET_ABSENCE = Statement("subject", "DELETE FROM absences WHERE subject = :subject")
+
+_ID = Statement("full_name", "SELECT id FROM repositories WHERE full_name = :full_name")
+
+
+def repository_id(connection: Connection, full_name: str) -> int | None:
+    """The row's id; null when the repository was never seen."""
+    row = _ID.first(connection, (full_name,))
+    return None if row is None else int(row[0])
+
+
+def store_repositories(connection: Connection, repositories: list[Repository], seen: Moment) -> None:
+    """Insert or update the rows, note today's pull counts, and take back what was said of their absence."""
+    _UPSERT.many(connection, [_row(repository, seen) for repository in repositories])
+    day = seen.seconds - seen.seconds % DAY_S
+    _OBSERVE.many(
+        connection,
+        [
+            (r.full_name, seen.seconds, r.pull_count, r.star_count, SOURCES[r.source], day, day + DAY_S)
+            for r in repositories
+        ],
+    )
+    # A search may show what is gone already (wire reference, 22.32): it proves nothing.
+    _FORGET_ABSENCE.many(connection, [(r.full_name,) for r in repositories if r.source != "search"])
+
+
+def _row(r: Repository, seen: Moment) -> tuple[object, ...]:
+    is_detail = r.source == "detail"
+    return (
+        r.namespace,
+        r.name,
+        r.full_name,
+        r.namespace == OFFICIAL,
+        r.description,
+        r.full_description,
+        r.pull_count,
+        r.star_count,
+        r.last_updated,
+        r.last_modified,
+        r.date_registered,
+        r.status,
+        r.status_description,
+        r.repository_type,
+        r.is_automated,
+        r.is_private,
+        r.hub_user,
+        r.affiliation,
+        r.collaborator_count,
+        r.categories,
+        r.content_types,
+        r.media_types,
+        r.storage_size,
+        r.immutable_tags,
+        r.created_from,
+        seen.text if is_detail else None,
+        r.last_modified if is_detail else None,
+        seen.text,
+        r.source != "search",
+    )

@@ -1,0 +1,115 @@
+"""Runs: who asked for work, and when that work is done. Rank 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from harvester.clock import instant
+from harvester.jobs import NewJob
+from harvester.store.moment import Moment
+from harvester.store.queue import enqueue
+from harvester.store.statements import Statement
+
+SAME_PASS_S = 60
+"""Runs that begin within this time of one another, while one is unfinished, are one pass: they share what they store."""
+
+_UNFINISHED = Statement(
+    "fingerprint",
+    "SELECT id, pass_began_at FROM runs WHERE fingerprint = :fingerprint AND finished_at IS NULL ORDER BY id DESC LIMIT 1",
+)
+_COMPANION = Statement(
+    "since", "SELECT min(pass_began_at) FROM runs WHERE finished_at IS NULL AND started_at >= :since"
+)
+_LAST_END = Statement("", "SELECT max(finished_at) FROM runs")
+_BEGIN = Statement(
+    "fingerprint now pass_began_at",
+    """
+    INSERT INTO runs (fingerprint, started_at, pass_began_at) VALUES (:fingerprint, :now, :pass_began_at) RETURNING id
+    """,
+)
+_FINISH = Statement("id now", "UPDATE runs SET finished_at = :now WHERE id = :id AND finished_at IS NULL")
+
+_REOPEN = Statement(
+    "job_id",
+    "UPDATE runs SET finished_at = NULL WHERE id IN (SELECT run_id FROM run_jobs WHERE job_id = :job_id)",
+)
+
+# Driven from the live jobs: a run's settled ones may be millions.
+_LIVE = Statement(
+    "run_id",
+    """
+    SELECT j.state, j.kind, count(*) FROM jobs j WHERE j.state IN ('waiting', 'ready', 'running')
+        AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id)
+    GROUP BY j.state, j.kind
+    """,
+)
+_ANY_LIVE = Statement(
+    "run_id",
+    """
+    SELECT 1 FROM jobs j WHERE j.state IN ('waiting', 'ready', 'running')
+        AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command's work."""
+
+    id: int
+    pass_began_at: str
+    is_resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Live jobs of a run."""
+
+    state: str
+    kind: str
+    count: int
+
+
+def begin_run(connection: Connection, fingerprint: str, jobs: Sequence[NewJob], now: Moment) -> Run:
+    """The unfinished run of this command, or a new pass of it with its first jobs."""
+    found = _UNFINISHED.first(connection, (fingerprint,))
+    if found is not None:
+        return Run(int(found[0]), str(found[1]), is_resumed=True)
+    began = _pass_start(connection, now)
+    row = _BEGIN.first(connection, (fingerprint, now.text, began))
+    assert row is not None
+    run = Run(int(row[0]), began, is_resumed=False)
+    enqueue(connection, jobs, now, runs=[run.id], fresh_after=began)
+    return run
+
+
+def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
+    """Mark the run as finished; false while it has live jobs."""
+    if _ANY_LIVE.first(connection, (run_id,)) is not None:
+        return False
+    _FINISH.run(connection, (run_id, now.text))
+    return True
+
+
+def left_of(connection: Connection, run_id: int) -> list[Left]:
+    """The run's live jobs by state and kind."""
+    return [Left(row[0], row[1], int(row[2])) for row in _LIVE.all(connection, (run_id,))]
+
+
+def _pass_start(connection: Connection, now: Moment) -> str:
+    row = _COMPANION.first(connection, (instant(now.seconds - SAME_PASS_S),))
+    if row is not None and row[0] is not None:
+        return str(row[0])
+    # Instants are whole seconds: what the run before stored in this very second is not of this pass.
+    row = _LAST_END.first(connection)
+    if row is not None and row[0] is not None and str(row[0]) >= now.text:
+        return instant(now.seconds + 1)
+    return now.text
+
+
+def reopen_of(connection: Connection, job_id: int) -> None:
+    """Let the runs that asked for this job go on: it is live again."""
+    _REOPEN.run(connection, (job_id,))

@@ -1,0 +1,80 @@
+"""SQL compiled once and run with plain tuples. Rank 2.
+
+SQLAlchemy turns the named parameters into the driver's own style; what is skipped is its per-call work, which costs more than
+SQLite itself when a batch has a few rows. Bind processors are skipped too: columns on this path are text and numbers. The SQL is
+the common part of SQLite (3.35 and later) and PostgreSQL: both know ON CONFLICT and RETURNING.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Row = tuple[Any, ...]
+
+# SQLite before 3.32 takes 999 parameters; a page of a list has 100 rows.
+MOST_PARAMETERS = 900
+
+
+class Statement:
+    """One statement; its parameters are given as tuples in the order of `parameters`, names parted by spaces."""
+
+    def __init__(self, parameters: str, sql: str) -> None:
+        self._parameters = tuple(parameters.split())
+        self._sql = sql
+        self._compiled: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+
+    def many(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Run once per row; no row, no statement."""
+        sql, places = self._for(connection)
+        batch = [self._arranged(row, places) for row in rows]
+        if batch:
+            connection.exec_driver_sql(sql, batch)
+
+    def all(self, connection: Connection, row: Row = ()) -> Sequence[Row]:
+        """The rows that come back."""
+        sql, places = self._for(connection)
+        return connection.exec_driver_sql(sql, self._arranged(row, places)).fetchall()
+
+    def first(self, connection: Connection, row: Row = ()) -> Row | None:
+        """The first row that comes back."""
+        rows = self.all(connection, row)
+        return rows[0] if rows else None
+
+    def run(self, connection: Connection, row: Row = ()) -> int:
+        """The number of rows touched."""
+        sql, places = self._for(connection)
+        return connection.exec_driver_sql(sql, self._arranged(row, places)).rowcount
+
+    def _for(self, connection: Connection) -> tuple[str, tuple[int, ...] | None]:
+        name = connection.dialect.name
+        found = self._compiled.get(name)
+        if found is None:
+            compiled = text(self._sql).compile(dialect=connection.dialect)
+            assert isinstance(compiled, SQLCompiler)
+            assert set(compiled.binds) == set(self._parameters), (compiled.binds, self._parameters)
+            order = compiled.positiontup
+            places = None if order is None else tuple(self._parameters.index(bind) for bind in order)
+            found = self._compiled[name] = (str(compiled), places)
+        return found
+
+    def _arranged(self, row: Row, places: tuple[int, ...] | None) -> Any:
+        if places is None:
+            return dict(zip(self._parameters, row, strict=True))
+        if len(places) == len(row) and places == tuple(range(len(row))):
+            return row
+        return tuple([row[place] for place in places])
+
+
+def select_in(connection: Connection, sql: str, values: Sequence[Any], *, first: Row = ()) -> list[Row]:
+    """Rows of `sql`, in which `{values}` stands for the list and `{}` for each value of `first`; asked in parts."""
+    mark = "?" if connection.dialect.positional else "%s"
+    rows: list[Row] = []
+    for start in range(0, len(values), MOST_PARAMETERS):
+        part = values[start : start + MOST_PARAMETERS]
+        statement = sql.format(*[mark] * len(first), values=",".join([mark] * len(part)))
+        rows.extend(connection.exec_driver_sql(statement, (*first, *part)).fetchall())
+    return rows

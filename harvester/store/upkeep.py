@@ -1,0 +1,54 @@
+"""Looking after the file: damage and backups. Rank 2."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from harvester.errors import ConfigError, StoreError
+from harvester.store.engine import database_url
+
+PAGES_AT_ONCE = 2000
+"""Pages copied between two looks at what others wrote."""
+
+
+def damage(connection: Connection) -> list[str]:
+    """What SQLite's own checks find, one line each; nothing for a sound file."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    references = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(20)
+    return found + [f"table {row[0]}, row {row[1]}: refers to a missing row of {row[2]}" for row in references]
+
+
+def back_up(database: str, file: str) -> int:
+    """Copy the database while others write to it, check the copy, put it in place; its size in bytes.
+
+    Raises `ConfigError` when the file is there already or cannot be written, `StoreError` when the copy is not sound.
+    """
+    url = database_url(database)
+    if url.get_backend_name() != "sqlite":
+        raise ConfigError("`db backup` copies SQLite files; use the server's own tools for other databases")
+    target = Path(file)
+    if target.exists():
+        raise ConfigError(f"{file} is there already; name a new file")
+    part = target.with_name(target.name + ".part")
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        with sqlite3.connect(f"file:{url.database}?mode=ro", uri=True) as source, sqlite3.connect(part) as copy:
+            source.backup(copy, pages=PAGES_AT_ONCE)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            [verdict] = copy.execute("PRAGMA integrity_check(1)").fetchone()
+        source.close()
+        copy.close()
+        if verdict != "ok":
+            raise StoreError(f"the copy is damaged: {verdict}; run `harvester db check`")
+        part.replace(target)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot back up to {file}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target.stat().st_size

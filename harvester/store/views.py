@@ -1,0 +1,123 @@
+"""The views: what people query. Rank 2. SQL as text for either dialect; migrations hold frozen copies of it."""
+
+from __future__ import annotations
+
+_PLATFORM = "i.os || '/' || i.architecture || COALESCE('/' || i.variant, '')"
+
+# A running number per image over the steps that made a layer: what the classic table calls layer_index.
+_LAYER_INDEX = "(row_number() OVER (PARTITION BY ti.tag_id, ti.image_id ORDER BY il.step)) - 1"
+
+
+def views(dialect: str) -> dict[str, str]:
+    """Name and SELECT of each view, in the order in which they can be created."""
+    is_sqlite = dialect == "sqlite"
+
+    def seconds_text(column: str) -> str:
+        """An integer of epoch seconds as ISO 8601."""
+        if is_sqlite:
+            return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column}, 'unixepoch')"
+        return f"to_char(to_timestamp({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
+    joined = "group_concat" if is_sqlite else "string_agg"
+    now = "CAST(strftime('%s', 'now') AS INTEGER)" if is_sqlite else "CAST(extract(epoch FROM now()) AS BIGINT)"
+    day = (
+        "date(p.observed_at, 'unixepoch')"
+        if is_sqlite
+        else "CAST(to_timestamp(p.observed_at) AT TIME ZONE 'UTC' AS date)"
+    )
+    gained = ",".join(
+        f"""
+        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
+            AND p.observed_at <= {now} - {days} * 86400 AND p.observed_at > {now} - {days + 2} * 86400
+            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_{days}d"""
+        for days in (1, 7, 30)
+    )
+    return {
+        "v_repositories": f"""
+    SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,{gained},
+        CASE WHEN r.namespace = 'library' THEN 'https://hub.docker.com/_/' || r.name
+            ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
+        'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
+    FROM repositories r""",
+        "v_tags": f"""
+    SELECT r.full_name, t.name AS tag, t.digest,
+        (SELECT {joined}({_PLATFORM}, ', ' ) FROM (
+            SELECT i.os, i.architecture, i.variant FROM tag_images ti JOIN images i ON i.id = ti.image_id
+            WHERE ti.tag_id = t.id AND i.kind = 'image' ORDER BY i.os, i.architecture, i.variant) i) AS platforms,
+        t.full_size, t.last_pushed, t.last_updated, t.first_seen_at, t.last_seen_at
+    FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NULL""",
+        "v_tag_images": f"""
+    SELECT r.full_name, t.name AS tag, {_PLATFORM} AS platform, i.kind, i.digest AS image_digest,
+        COALESCE(ti.size, i.size) AS size, ti.last_pulled, ti.last_pushed
+    FROM tag_images ti JOIN tags t ON t.id = ti.tag_id JOIN repositories r ON r.id = t.repository_id
+    JOIN images i ON i.id = ti.image_id WHERE t.gone_at IS NULL""",
+        "v_layers": f"""
+    SELECT r.full_name AS repo_name, t.name AS tag_name, {_PLATFORM} AS platform, {_LAYER_INDEX} AS layer_index,
+        l.digest, l.media_type, l.size AS size_bytes, n.text AS instruction
+    FROM tag_images ti JOIN tags t ON t.id = ti.tag_id JOIN repositories r ON r.id = t.repository_id
+    JOIN images i ON i.id = ti.image_id JOIN image_layers il ON il.image_id = i.id JOIN layers l ON l.id = il.layer_id
+    LEFT JOIN instructions n ON n.id = il.instruction_id
+    WHERE t.gone_at IS NULL AND i.kind = 'image'""",
+        "v_pull_history": f"""
+    SELECT r.full_name, {seconds_text("p.observed_at")} AS observed_at, p.pull_count, p.star_count,
+        CASE p.source WHEN 1 THEN 'detail' WHEN 2 THEN 'listing' WHEN 3 THEN 'search' END AS source
+    FROM pull_history p JOIN repositories r ON r.id = p.repository_id""",
+        "v_pull_daily": f"""
+    SELECT full_name, day, pulls, elapsed_s,
+        CASE WHEN elapsed_s IS NULL THEN NULL
+            WHEN pull_count = 2147483647 THEN 'ceiling'
+            WHEN pulls < 0 THEN 'decrease'
+            WHEN elapsed_s > 2 * 86400 THEN 'gap'
+            WHEN pulls = 0 AND before_pulls > 0 THEN 'plateau'
+            WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
+    FROM (
+        SELECT full_name, day, pull_count, pulls, elapsed_s,
+            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS UNBOUNDED PRECEDING) AS earlier_pulls
+        FROM (
+            SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
+                p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s
+            FROM (
+                SELECT p.repository_id, {day} AS day, max(p.observed_at) AS observed_at FROM pull_history p
+                GROUP BY p.repository_id, {day}) d
+            JOIN pull_history p ON p.repository_id = d.repository_id AND p.observed_at = d.observed_at
+            JOIN repositories r ON r.id = p.repository_id
+            WINDOW v AS (PARTITION BY p.repository_id ORDER BY p.observed_at)) deltas
+        WINDOW w AS (PARTITION BY repository_id ORDER BY observed_at)) days""",
+        "v_tag_timeline": f"""
+    SELECT r.full_name, t.name AS tag, h.digest, {seconds_text("h.seen_from")} AS seen_from,
+        {seconds_text("h.seen_until")} AS seen_until, {seconds_text("h.pushed_at")} AS pushed_at, h.source
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id""",
+        "v_digest_whereis": f"""
+    SELECT h.digest, CASE WHEN EXISTS (SELECT 1 FROM images i WHERE i.digest = h.digest) THEN 'image' ELSE 'index' END AS kind,
+        r.full_name, t.name AS tag, {seconds_text("h.seen_from")} AS seen_from, {seconds_text("h.seen_until")} AS seen_until
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    WHERE h.digest IS NOT NULL
+    UNION ALL
+    SELECT p.digest, p.kind, r.full_name, t.name,
+        {seconds_text("h.seen_from")}, {seconds_text("h.seen_until")}
+    FROM (
+        SELECT i.digest, 'image' AS kind, i.id AS image_id FROM images i
+        UNION ALL SELECT i.config_digest, 'config', i.id FROM images i WHERE i.config_digest IS NOT NULL
+        UNION ALL SELECT DISTINCT l.digest, 'layer', il.image_id FROM layers l JOIN image_layers il ON il.layer_id = l.id) p
+    JOIN tag_images ti ON ti.image_id = p.image_id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id
+    JOIN tag_history h ON h.tag_id = t.id AND h.digest = t.digest
+    WHERE p.digest <> t.digest
+        AND h.seen_from = (SELECT max(n.seen_from) FROM tag_history n WHERE n.tag_id = t.id AND n.digest = t.digest)""",
+        "v_shared_layers": """
+    SELECT l.digest, l.size, count(DISTINCT t.repository_id) AS repositories, count(DISTINCT il.image_id) AS images
+    FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN tag_images ti ON ti.image_id = il.image_id
+    JOIN tags t ON t.id = ti.tag_id WHERE t.gone_at IS NULL
+    GROUP BY l.id, l.digest, l.size HAVING count(DISTINCT t.repository_id) > 1""",
+        "v_vanished": """
+    SELECT 'repository' AS kind, r.full_name, NULL AS tag, r.gone_at, NULL AS last_digest
+    FROM repositories r WHERE r.gone_at IS NOT NULL
+    UNION ALL
+    SELECT 'tag', r.full_name, t.name, t.gone_at, t.digest
+    FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NOT NULL""",
+        "v_incomplete": f"""
+    SELECT l.kind, l.subject, l.reported_count, l.rows, l.stop_reason, l.finished_at FROM listings l
+    WHERE l.finished_at IS NOT NULL AND l.is_complete = {"0" if is_sqlite else "false"} AND l.stop_reason <> 'policy'
+        AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject AND n.id > l.id
+            AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')""",
+    }

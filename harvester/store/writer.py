@@ -1,0 +1,166 @@
+"""The single writer: one thread, one connection, batches. Rank 2.
+
+Jobs are settled in batches: in one transaction the jobs that this process still holds are settled, what they found is stored and
+what follows is added. Another call into the database joins the same transaction after them. Where a batch fails, each of its parts
+is done again alone, so that one impossible row sinks only its own job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from harvester.clock import Clock
+from harvester.errors import HarvesterError, LeaseLost, StoreError
+from harvester.jobs import Dead, Done, Settled
+from harvester.store.harvest import store_harvest
+from harvester.store.moment import Moment
+from harvester.store.queue import enqueue, held, runs_of, settle
+
+Result = TypeVar("Result")
+
+BATCH = 200
+"""Jobs settled in one transaction at the most."""
+
+LINGER_S = 0.05
+"""How long the first finished job of a batch waits for others."""
+
+
+@dataclass(slots=True)
+class _Settle:
+    settled: Settled
+    future: Future[Counter[str]] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Call:
+    function: Callable[[Connection], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Writer:
+    """Everything that this process writes goes through here."""
+
+    def __init__(self, engine: Engine, clock: Clock, owner: str) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._owner = owner
+        self._inbox: queue.SimpleQueue[_Settle | _Call | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    async def settle(self, settled: Settled) -> Counter[str]:
+        """Settle one job with all it found. Raises `LeaseLost` when somebody else has it, `StoreError` when it cannot be kept."""
+        item = _Settle(settled)
+        self._inbox.put(item)
+        return await asyncio.wrap_future(item.future)
+
+    async def call(self, function: Callable[[Connection], Result]) -> Result:
+        """What `function` returns, run inside a writing transaction that is committed before this returns."""
+        item = _Call(function)
+        self._inbox.put(item)
+        result: Result = await asyncio.wrap_future(item.future)
+        return result
+
+    def close(self) -> None:
+        """Finish what was handed in, then end."""
+        if self._thread.is_alive():
+            self._inbox.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            batch, is_last = self._collect()
+            if batch:
+                self._write(batch)
+            if is_last:
+                return
+
+    def _collect(self) -> tuple[list[_Settle | _Call], bool]:
+        """The next batch: at once when somebody waits for an answer, else after a moment in which others may join."""
+        first = self._inbox.get()
+        if first is None:
+            return [], True
+        batch = [first]
+        urgent = isinstance(first, _Call)
+        deadline = self._clock.monotonic() + LINGER_S
+        while len(batch) < BATCH:
+            patience = 0.0 if urgent else max(0.0, deadline - self._clock.monotonic())
+            try:
+                item = self._inbox.get(timeout=patience) if patience else self._inbox.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return batch, True
+            urgent = urgent or isinstance(item, _Call)
+            batch.append(item)
+        return batch, False
+
+    def _write(self, batch: list[_Settle | _Call]) -> None:
+        try:
+            results = self._transaction(batch)
+        except BaseException as error:
+            if len(batch) == 1:
+                batch[0].future.set_exception(_named(error))
+                return
+            for item in batch:
+                self._write([item])
+            return
+        for item, result in zip(batch, results, strict=True):
+            if isinstance(result, HarvesterError):
+                item.future.set_exception(result)
+            else:
+                item.future.set_result(result)
+
+    def _transaction(self, batch: list[_Settle | _Call]) -> list[Any]:
+        finished = [item.settled for item in batch if isinstance(item, _Settle)]
+        calls: dict[int, Any] = {}
+        with self._engine.begin() as connection:
+            counts = settle_all(connection, finished, self._owner, Moment.of(self._clock.time())) if finished else {}
+            for place, item in enumerate(batch):
+                if isinstance(item, _Call):
+                    calls[place] = item.function(connection)
+        return [
+            calls[place]
+            if isinstance(item, _Call)
+            else counts.get(item.settled.job.id) or LeaseLost(item.settled.job.key)
+            for place, item in enumerate(batch)
+        ]
+
+
+def settle_all(
+    connection: Connection, settled: Sequence[Settled], owner: str, now: Moment
+) -> dict[int, Counter[str] | None]:
+    """Settle the jobs that `owner` still holds, keep what they found, add what follows; counts by job, none where it was lost."""
+    mine = held(connection, [one.job for one in settled], owner)
+    kept = [one for one in settled if one.job.id in mine]
+    settle(connection, kept, now)
+    counts: dict[int, Counter[str] | None] = {}
+    for one in kept:
+        counts[one.job.id] = Counter(settled=1)
+        if isinstance(one.outcome, Done | Dead):
+            harvest = one.outcome.harvest
+            seen = Moment.of(one.observed)
+            stored = store_harvest(connection, harvest, seen, fresh_after=one.job.fresh_after)
+            counts[one.job.id] = stored + Counter(settled=1)
+            if harvest.follow_ups:
+                runs = runs_of(connection, one.job.id)
+                enqueue(connection, harvest.follow_ups, now, runs=runs, fresh_after=one.job.fresh_after)
+    return counts
+
+
+def _named(error: BaseException) -> BaseException:
+    if isinstance(error, OperationalError):
+        return StoreError(f"the database could not be written: {error.orig}")
+    if isinstance(error, SQLAlchemyError):
+        return StoreError(f"the database refused a row: {type(error).__name__}: {str(error).splitlines()[0]}")
+    return error
