@@ -1,0 +1,40 @@
+"""What the transport asks of a limiter. Rank 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Budget = Literal["hub", "registry", "pulls", "tokens", "logins"]
+"""Hub API and search; free registry requests; manifest GETs; registry tokens; Hub logins (wire reference, 13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer's headers say of the budget it was counted in (wire reference, 13.1 and 13.2)."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    window_s: float | None = None
+    resets_in_s: float | None = None
+    """Seconds until the window ends, by the far end's own clock."""
+
+
+class Permits(Protocol):
+    """A limiter, as the transport sees it. Every request there is asks it first."""
+
+    async def take(self, budget: Budget) -> None:
+        """Return when one request may be sent. Raises `Throttled` where that would take longer than a moment."""
+        ...
+
+    def observe(self, budget: Budget, reading: Reading) -> None:
+        """Take note of what an answer's headers said."""
+        ...
+
+    async def close(self, budgets: tuple[Budget, ...], seconds: float, reason: str) -> None:
+        """Let nothing of these budgets out for that long: the far end said no."""
+        ...
+
+    async def block(self, budgets: tuple[Budget, ...], reason: str) -> float:
+        """The edge refused: close these budgets for a long time, longer at each repetition; the seconds chosen."""
+        ...

@@ -1,0 +1,310 @@
+"""The one door to the network. Rank 2; the only module that imports httpx.
+
+Every request, a redirect's and a repetition's included, takes its permits before it is sent. There is no client around
+the transport, so there are no cookies, no proxies out of the environment, no `.netrc` and no redirects but these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from harvester.clock import Clock
+from harvester.errors import Blocked, ConfigError, Drift, TooLarge, Unavailable, Unreachable, WireError
+from harvester.wire.answers import Answer, Call, Headers, shown
+from harvester.wire.permits import Budget, Permits
+from harvester.wire.refusals import ALL_BUDGETS, reading_of, refusal
+
+__all__ = ["Answer", "Call", "Transport"]
+
+MAX_REDIRECTS = 3
+ERROR_BODY_CAP = 64 * 1024
+"""Bytes read of an answer that is not a success; the rest is left."""
+INFLATE_STEP = 64 * 1024
+"""Most bytes inflated before they are counted."""
+CONNECT_S = 10.0
+READ_S = 30.0
+KEEP_ALIVE_S = 30.0
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PORTS = {"http": 80, "https": 443}
+_NO_BODY = httpx.ByteStream(b"")
+
+
+class Transport:
+    """Sends requests and returns successes; everything else is raised as a `WireError`."""
+
+    def __init__(
+        self,
+        *,
+        permits: Permits,
+        user_agent: str,
+        clock: Clock,
+        proxy: str | None = None,
+        body_cap: int = 8 * 2**20,
+        total_s: float = 60.0,
+        connections: int = 4,
+        inner: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`body_cap` in bytes after inflating, `total_s` in seconds on the network for one call, redirects included.
+
+        `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Raises `ConfigError` for a bad proxy or user agent.
+        """
+        if not user_agent.isascii() or not user_agent.isprintable():
+            raise ConfigError("the user agent must be printable ASCII")
+        self.requests: dict[Budget, int] = dict.fromkeys(ALL_BUDGETS, 0)
+        """Requests sent, by the first budget of each call."""
+        self.redirects = 0
+        """Redirects followed; each was a request of its own."""
+        self._permits = permits
+        self._clock = clock
+        self._body_cap = body_cap
+        self._total_s = total_s
+        self._inner = inner if inner is not None else _pool(proxy, connections)
+        self._user_agent = user_agent.encode("ascii")
+        self._extensions = {
+            "timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": total_s},
+        }
+
+    async def send(self, call: Call) -> Answer:
+        """The 2xx answer to `call`. Raises the errors of `refusals.refusal`, and what the way there may do:
+
+        `Unreachable` without a connection, `Unavailable` for time-outs and cut or corrupt bodies, `TooLarge` beyond the
+        cap, `Drift` for a redirect that is not followed.
+        """
+        url, authorization, headers = call.url, call.authorization, call.headers
+        left_s = self._total_s
+        for hop in range(MAX_REDIRECTS + 1):
+            for budget in call.budgets:
+                await self._permits.take(budget)
+            began = self._clock.monotonic()
+            at = shown(url, is_signed=hop > 0)
+            request = self._request(call, url, authorization, headers)
+            self.requests[call.budgets[0]] += 1
+            answer = await self._exchange(request, call, at, left_s)
+            if answer.status not in _REDIRECTS:
+                return await self._settled(answer, call, is_own=hop == 0 or _origin(url) == _origin(call.url))
+            target = _target(url, answer, call)
+            if hop < MAX_REDIRECTS:
+                if _origin(target) != _origin(url):
+                    authorization = None
+                    headers = tuple(pair for pair in headers if pair[0].lower() == "accept")
+                self._observe(answer.headers, call)
+                self.redirects += 1
+                url = target
+                left_s = max(0.001, left_s - (self._clock.monotonic() - began))
+        raise Drift(f"more than {MAX_REDIRECTS} redirects", url=shown(call.url), budget=call.budgets[0])
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._inner.aclose()
+
+    def __repr__(self) -> str:
+        return f"Transport(requests={sum(self.requests.values())})"
+
+    def _request(
+        self, call: Call, url: str, authorization: str | None, headers: tuple[tuple[str, str], ...]
+    ) -> httpx.Request:
+        at, budget = shown(call.url), call.budgets[0]
+        try:
+            address = httpx.URL(url)
+            raw = [(b"Host", address.netloc), (b"User-Agent", self._user_agent), (b"Accept-Encoding", b"gzip")]
+            has_accept = False
+            for name, value in headers:
+                has_accept = has_accept or name.lower() == "accept"
+                raw.append((name.encode("ascii"), value.encode("ascii")))
+            if not has_accept:
+                raw.append((b"Accept", b"application/json"))
+            if authorization is not None:
+                raw.append((b"Authorization", authorization.encode("ascii")))
+        except (httpx.InvalidURL, ValueError):
+            # The cause may hold the credential or a signed address.
+            raise Drift("an address or a header that cannot be sent", url=at, budget=budget) from None
+        if address.scheme not in _PORTS or not address.host:
+            raise Drift("an address that cannot be sent to", url=at, budget=budget)
+        if call.content is not None:
+            raw.append((b"Content-Length", str(len(call.content)).encode("ascii")))
+        # With a stream of its own the request is built in half the time: httpx derives no headers then.
+        stream = _NO_BODY if call.content is None else httpx.ByteStream(call.content)
+        return httpx.Request(call.method, address, headers=raw, stream=stream, extensions=self._extensions)
+
+    async def _exchange(self, request: httpx.Request, call: Call, at: str, left_s: float) -> Answer:
+        budget = call.budgets[0]
+        try:
+            async with asyncio.timeout(left_s):
+                response = await self._inner.handle_async_request(request)
+                try:
+                    headers = Headers.of_raw(response.headers.raw)
+                    body = await self._body(response, headers, call, at)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            reason = "" if isinstance(error, httpx.ProxyError) else str(error)
+            raise Unreachable(f"no connection: {reason or type(error).__name__}", url=at, budget=budget) from None
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            # The library's text may quote a header of the request, so only its kind is told.
+            raise Unavailable(f"the connection failed: {type(error).__name__}", url=at, budget=budget) from None
+        return Answer(response.status_code, headers, body, at)
+
+    async def _body(self, response: httpx.Response, headers: Headers, call: Call, at: str) -> bytes:
+        status = response.status_code
+        is_success = 200 <= status < 300
+        cap = (call.body_cap if call.body_cap is not None else self._body_cap) if is_success else ERROR_BODY_CAP
+        reader = _Body(cap, headers.lower("content-encoding"))
+        try:
+            if not reader.is_readable:
+                raise _Corrupt("the body has an encoding that was not asked for")
+            length = headers.lower("content-length")
+            if is_success and length is not None and call.method != "HEAD" and _exceeds(length, cap):
+                raise _OverCap
+            # Read to its end also where there is none, or the connection is not used again.
+            stream = response.stream
+            assert isinstance(stream, httpx.AsyncByteStream)
+            async for chunk in stream:
+                reader.feed(chunk)
+            return reader.whole()
+        except _OverCap:
+            if is_success:
+                message = f"the body is larger than {cap} bytes"
+                raise TooLarge(message, url=at, status=status, budget=call.budgets[0]) from None
+            return reader.part()
+        except _Corrupt as error:
+            if is_success:
+                raise Unavailable(str(error), url=at, status=status, budget=call.budgets[0]) from None
+            return reader.part()
+        except httpx.TransportError:
+            # A limiter's word counts also when its body is cut (wire reference, 13.3).
+            if status == 429:
+                return reader.part()
+            raise
+
+    async def _settled(self, answer: Answer, call: Call, *, is_own: bool) -> Answer:
+        if is_own:
+            self._observe(answer.headers, call)
+        if 200 <= answer.status < 300:
+            return answer
+        if not is_own and answer.status != 429:
+            # A store behind the far end: its errors say nothing of the object, nor of the far end's edge.
+            raise Unavailable(
+                "the host that a redirect led to failed", url=answer.url, status=answer.status, budget=call.budgets[0]
+            )
+        refused = refusal(answer, method=call.method, budgets=call.budgets)
+        error: WireError = refused.error
+        if refused.close:
+            close = refused.close if is_own else call.budgets
+            await self._permits.close(close, refused.seconds, error.message)
+        if refused.block:
+            seconds = await self._permits.block(refused.block, error.message)
+            if isinstance(error, Blocked):
+                error.retry_after = seconds
+        raise error
+
+    def _observe(self, headers: Headers, call: Call) -> None:
+        reading = reading_of(headers, own=call.budgets[0])
+        if reading is not None:
+            self._permits.observe(*reading)
+
+
+class _OverCap(Exception):
+    pass
+
+
+class _Corrupt(Exception):
+    pass
+
+
+class _Body:
+    """A body while it is read, inflated as far as the cap and never further."""
+
+    __slots__ = ("_cap", "_inflater", "_parts", "_size", "is_readable")
+
+    def __init__(self, cap: int, encoding: str | None) -> None:
+        encoding = (encoding or "identity").strip().lower()
+        is_gzip = encoding in ("gzip", "x-gzip")
+        self.is_readable = is_gzip or encoding in ("identity", "")
+        self._cap = cap
+        self._size = 0
+        self._parts: list[bytes] = []
+        self._inflater = zlib.decompressobj(wbits=31) if is_gzip else None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._inflater is None:
+            self._keep(chunk)
+            return
+        while chunk:
+            if self._inflater.eof:
+                self._inflater = zlib.decompressobj(wbits=31)
+            try:
+                # In steps, so that a small chunk cannot become a body beyond the cap before it is counted.
+                self._keep(self._inflater.decompress(chunk, INFLATE_STEP))
+            except zlib.error:
+                raise _Corrupt("the compressed body is corrupt") from None
+            chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
+
+    def whole(self) -> bytes:
+        if self._inflater is not None and self._parts and not self._inflater.eof:
+            raise _Corrupt("the compressed body is cut off")
+        return self.part()
+
+    def part(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def _keep(self, data: bytes) -> None:
+        room = self._cap - self._size
+        self._parts.append(data if len(data) <= room else data[:room])
+        self._size += len(self._parts[-1])
+        if len(data) > room:
+            raise _OverCap
+
+
+def _exceeds(length: str, cap: int) -> bool:
+    return length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > cap)
+
+
+def _pool(proxy: str | None, connections: int) -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(
+        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP_ALIVE_S
+    )
+    try:
+        # Here `trust_env` concerns the certificates only: proxies out of the environment are the client's doing.
+        return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy, trust_env=True)
+    except (httpx.InvalidURL, ValueError, ImportError):
+        # The address of a proxy may hold its password.
+        raise ConfigError("the proxy cannot be used; its address begins with http://, https:// or socks5://") from None
+    except OSError as error:
+        raise ConfigError(f"the certificates cannot be read: {error}") from None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _target(url: str, answer: Answer, call: Call) -> str:
+    """Where a redirect leads. Raises `Drift` where it is not followed."""
+
+    def refused(why: str) -> Drift:
+        return Drift(f"a redirect {why}", url=answer.url, status=answer.status, budget=call.budgets[0])
+
+    location = answer.headers.lower("location")
+    if not location:
+        raise refused("without a location")
+    if call.method not in ("GET", "HEAD"):
+        raise refused(f"of a {call.method}")
+    try:
+        target = urljoin(url, location)
+        here, there = _origin(url), _origin(target)
+    except ValueError:
+        raise refused("to an address that cannot be read") from None
+    if there[0] not in _PORTS or not there[1]:
+        raise refused("to something other than HTTP")
+    if here[0] == "https" and there[0] == "http":
+        raise refused("from https down to http")
+    if call.follow == "same-origin" and there != _origin(call.url):
+        raise refused("to another origin")
+    return target

@@ -1,0 +1,377 @@
+"""The door to the network: permits, caps, redirects, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import respx
+
+from harvester.errors import ConfigError, Drift, TooLarge, Unavailable, Unreachable, WireError
+from harvester.wire import transport as transport_module
+from harvester.wire.permits import Reading
+from harvester.wire.transport import Call, Transport
+from tests.wire.conftest import AGENT, DATE, HUB, NOW, REGISTRY, FarEnd, NotedPermits, StandingClock, answered
+
+pytestmark = pytest.mark.anyio
+SECRET = "Bearer hush-hush"
+
+
+def hub_call(path: str = "/v2/x", **more: object) -> Call:
+    return Call("GET", f"{HUB}{path}", ("hub",), **more)  # type: ignore[arg-type]
+
+
+def blob_call(**more: object) -> Call:
+    return Call("GET", f"{REGISTRY}/v2/blob", ("registry",), follow="anywhere", **more)  # type: ignore[arg-type]
+
+
+class Chunks(httpx.AsyncByteStream):
+    def __init__(self, *chunks: bytes | Exception) -> None:
+        self.chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+
+def streamed(*chunks: bytes | Exception, status: int = 200, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=named, stream=Chunks(*chunks))
+
+
+async def test_a_request_takes_each_permit_and_carries_these_headers_only(
+    transport: Transport, far_end: FarEnd, permits: NotedPermits
+) -> None:
+    far_end.on(f"GET {HUB}/v2/x", answered({"a": 1}))
+    answer = await transport.send(Call("GET", f"{HUB}/v2/x?a=b", ("pulls", "registry")))
+    assert (answer.status, answer.body, answer.url) == (200, b'{"a": 1}', "/v2/x?a=b")
+    assert answer.headers["CONTENT-TYPE"] == "application/json"
+    assert permits.taken == ["pulls", "registry"]
+    assert transport.requests["pulls"] == 1
+    assert transport.requests["registry"] == 0
+    assert dict(far_end.requests[0].headers) == {
+        "host": "hub.docker.com",
+        "user-agent": AGENT,
+        "accept-encoding": "gzip",
+        "accept": "application/json",
+    }
+
+
+async def test_a_refusing_limiter_lets_nothing_out(clock: StandingClock, far_end: FarEnd) -> None:
+    class Shut(NotedPermits):
+        async def take(self, budget: object) -> None:
+            raise Unavailable("shut")
+
+    transport = Transport(permits=Shut(), user_agent=AGENT, clock=clock, inner=httpx.MockTransport(far_end))
+    with pytest.raises(Unavailable, match="shut"):
+        await transport.send(hub_call())
+    assert far_end.requests == []
+
+
+async def test_through_the_real_httpx_transport(clock: StandingClock, permits: NotedPermits) -> None:
+    transport = Transport(permits=permits, user_agent=AGENT, clock=clock)
+    with respx.mock(using="httpcore") as router:
+        router.get(f"{HUB}/v2/x").respond(200, json={"a": 1})
+        assert (await transport.send(hub_call())).body == b'{"a":1}'
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("user_agent", ["a\r\nb", "é"])
+def test_an_unsendable_user_agent_is_a_configuration_error(
+    user_agent: str, clock: StandingClock, permits: NotedPermits
+) -> None:
+    with pytest.raises(ConfigError):
+        Transport(permits=permits, user_agent=user_agent, clock=clock)
+
+
+def test_a_bad_proxy_is_a_configuration_error_without_its_password(clock: StandingClock, permits: NotedPermits) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Transport(permits=permits, user_agent=AGENT, clock=clock, proxy="ftp://me:hush-hush@host")
+    assert "hush" not in str(caught.value)
+
+
+def test_certificates_of_the_environment_are_used(
+    clock: StandingClock, permits: NotedPermits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    with pytest.raises(ConfigError, match="certificates"):
+        Transport(permits=permits, user_agent=AGENT, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (httpx.ConnectError("[Errno -2] Name or service not known"), Unreachable),
+        (httpx.ConnectTimeout(""), Unreachable),
+        (httpx.ProxyError("407 hush-hush"), Unreachable),
+        (httpx.ReadTimeout("hush-hush"), Unavailable),
+        (httpx.PoolTimeout(""), Unavailable),
+        (httpx.ReadError(""), Unavailable),
+        (httpx.RemoteProtocolError("hush-hush"), Unavailable),
+        (httpx.LocalProtocolError("Illegal header value b'Bearer hush-hush'"), Unavailable),
+        (OSError("hush-hush"), Unavailable),
+    ],
+)
+async def test_faults_of_the_connection(
+    transport: Transport, far_end: FarEnd, fault: Exception, kind: type[WireError]
+) -> None:
+    far_end.on(f"GET {HUB}/v2/x", fault)
+    with pytest.raises(WireError) as caught:
+        await transport.send(hub_call(authorization=SECRET))
+    assert type(caught.value) is kind
+    assert "hush" not in str(caught.value)
+    assert caught.value.url == "/v2/x"
+    assert caught.value.__cause__ is None
+
+
+async def test_a_stalled_answer_ends_with_the_deadline(
+    clock: StandingClock, permits: NotedPermits, far_end: FarEnd
+) -> None:
+    async def stall(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    far_end.on(f"GET {HUB}/v2/x", stall)
+    inner = httpx.MockTransport(far_end)
+    transport = Transport(permits=permits, user_agent=AGENT, clock=clock, total_s=0.01, inner=inner)
+    with pytest.raises(Unavailable, match="no whole answer"):
+        await transport.send(hub_call())
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "ftp://host/", "http:///x", "https://hub.docker.com:x/"])
+async def test_an_address_that_cannot_be_sent_to(transport: Transport, address: str) -> None:
+    with pytest.raises((Drift, ValueError)):
+        await transport.send(Call("GET", address, ("hub",)))
+
+
+async def test_a_cut_body_is_unavailable(transport: Transport, far_end: FarEnd) -> None:
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(b'{"cou', httpx.RemoteProtocolError("peer closed")))
+    with pytest.raises(Unavailable):
+        await transport.send(hub_call())
+
+
+async def test_gzip_in_pieces_and_in_members(transport: Transport, far_end: FarEnd) -> None:
+    packed = gzip.compress(b"a" * 100_000) + gzip.compress(b"b")
+    pieces = [packed[at : at + 7] for at in range(0, len(packed), 7)]
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(*pieces, content_encoding="gzip"))
+    assert (await transport.send(hub_call())).body == b"a" * 100_000 + b"b"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(b"abc" * 100)[:-9], b"not gzip", gzip.compress(b"abc") + b"rest", zlib.compress(b"abc")],
+)
+async def test_a_corrupt_or_cut_gzip_body_is_unavailable(transport: Transport, far_end: FarEnd, packed: bytes) -> None:
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(packed, content_encoding="gzip"))
+    with pytest.raises(Unavailable, match="compressed"):
+        await transport.send(hub_call())
+
+
+async def test_an_encoding_not_asked_for_is_unavailable(transport: Transport, far_end: FarEnd) -> None:
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(b"abc", content_encoding="br"))
+    with pytest.raises(Unavailable, match="encoding"):
+        await transport.send(hub_call())
+
+
+async def test_a_bomb_is_never_inflated_beyond_the_cap(
+    clock: StandingClock, permits: NotedPermits, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_out: list[int] = []
+    real = zlib.decompressobj
+
+    class Counted:
+        def __init__(self, wbits: int) -> None:
+            self._real = real(wbits=wbits)
+
+        def decompress(self, chunk: bytes, most: int) -> bytes:
+            data = self._real.decompress(chunk, most)
+            handed_out.append(len(data))
+            return data
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    bomb = gzip.compress(bytes(200 * 2**20), compresslevel=1)
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(bomb, content_encoding="gzip"))
+    cap = 2**20
+    inner = httpx.MockTransport(far_end)
+    transport = Transport(permits=permits, user_agent=AGENT, clock=clock, body_cap=cap, inner=inner)
+    with pytest.raises(TooLarge):
+        await transport.send(hub_call())
+    assert sum(handed_out) <= cap + transport_module.INFLATE_STEP
+
+
+@pytest.mark.parametrize("length", ["101", "9" * 30])
+async def test_a_body_declared_too_large_is_not_read(transport: Transport, far_end: FarEnd, length: str) -> None:
+    unread = AssertionError("was read")
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(unread, content_length=length))
+    with pytest.raises(TooLarge):
+        await transport.send(hub_call(body_cap=100))
+
+
+async def test_the_cap_itself_is_allowed_and_one_byte_more_is_not(transport: Transport, far_end: FarEnd) -> None:
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(b"a" * 60, b"a" * 40), lambda _: streamed(b"a" * 101))
+    assert len((await transport.send(hub_call(body_cap=100))).body) == 100
+    with pytest.raises(TooLarge):
+        await transport.send(hub_call(body_cap=100))
+
+
+async def test_a_huge_error_page_is_still_its_status(transport: Transport, far_end: FarEnd) -> None:
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(b"a" * 2**20, status=503))
+    with pytest.raises(Unavailable) as caught:
+        await transport.send(hub_call())
+    assert caught.value.status == 503
+
+
+async def test_a_throttled_answer_counts_with_its_body_cut(
+    transport: Transport, far_end: FarEnd, permits: NotedPermits
+) -> None:
+    cut = httpx.RemoteProtocolError("peer closed")
+    far_end.on(f"GET {HUB}/v2/x", lambda _: streamed(cut, status=429, retry_after="7"))
+    with pytest.raises(WireError) as caught:
+        await transport.send(hub_call())
+    assert caught.value.status == 429
+    assert permits.closed[0][1] == 7.0
+
+
+class TestRedirects:
+    async def test_within_the_origin_each_hop_is_paid_for(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits
+    ) -> None:
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(301, headers={"location": "/v2/x/"}))
+        far_end.on(f"GET {HUB}/v2/x/", answered({}))
+        await transport.send(hub_call(authorization=SECRET))
+        assert permits.taken == ["hub", "hub"]
+        assert transport.requests["hub"] == 2
+        assert transport.redirects == 1
+        assert far_end.authorizations == [SECRET, SECRET]
+
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "https://evil.example/v2/x/",
+            "http://hub.docker.com/v2/x/",
+            "https://hub.docker.com:8443/v2/x/",
+            "//evil.example/",
+            "file:///etc/passwd",
+            "http://[",
+            "",
+        ],
+    )
+    async def test_out_of_the_origin_is_refused(self, transport: Transport, far_end: FarEnd, location: str) -> None:
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(302, headers={"location": location}))
+        with pytest.raises(Drift, match="redirect"):
+            await transport.send(hub_call(authorization=SECRET))
+        assert len(far_end.requests) == 1
+
+    async def test_to_a_store_without_any_credential(self, transport: Transport, far_end: FarEnd) -> None:
+        far_end.on(f"GET {REGISTRY}/v2/blob", httpx.Response(307, headers={"location": "https://cdn.example/b?sig=1"}))
+        far_end.on("GET https://cdn.example/b", httpx.Response(302, headers={"location": f"{REGISTRY}/back"}))
+        far_end.on(f"GET {REGISTRY}/back", answered({}))
+        await transport.send(blob_call(authorization=SECRET, headers=(("Accept", "*/*"), ("Cookie", "hush"))))
+        assert far_end.authorizations == [SECRET, None, None]
+        assert [request.headers.get("cookie") for request in far_end.requests] == ["hush", None, None]
+        assert far_end.requests[1].headers["accept"] == "*/*"
+        assert far_end.requests[1].headers["host"] == "cdn.example"
+
+    async def test_never_down_to_plain_http(self, transport: Transport, far_end: FarEnd) -> None:
+        far_end.on(f"GET {REGISTRY}/v2/blob", httpx.Response(307, headers={"location": "http://cdn.example/b"}))
+        with pytest.raises(Drift, match="down to http"):
+            await transport.send(blob_call())
+
+    async def test_no_more_than_three(self, transport: Transport, far_end: FarEnd) -> None:
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(302, headers={"location": "/v2/x"}))
+        with pytest.raises(Drift, match="more than 3"):
+            await transport.send(hub_call())
+        assert len(far_end.requests) == 4
+
+    async def test_a_login_is_never_sent_on(self, transport: Transport, far_end: FarEnd) -> None:
+        far_end.on(f"POST {HUB}/v2/x", httpx.Response(307, headers={"location": "/v2/y"}))
+        with pytest.raises(Drift, match="of a POST"):
+            await transport.send(Call("POST", f"{HUB}/v2/x", ("logins", "hub"), content=b"hush"))
+        assert len(far_end.requests) == 1
+
+    async def test_the_signature_is_in_no_error_and_the_store_is_not_the_edge(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits
+    ) -> None:
+        far_end.on(f"GET {REGISTRY}/v2/blob", httpx.Response(307, headers={"location": "https://cdn.example/b?sig=1"}))
+        far_end.on("GET https://cdn.example/b", httpx.Response(403, text="<Error>"))
+        with pytest.raises(Unavailable) as caught:
+            await transport.send(blob_call())
+        assert caught.value.url == "/b"
+        assert permits.blocked == []
+
+
+class TestReadings:
+    @pytest.mark.parametrize(
+        ("headers", "seen"),
+        [
+            (
+                {"x-ratelimit-limit": "180", "x-ratelimit-remaining": "160", "x-ratelimit-reset": str(NOW + 42)},
+                Reading(limit=180, remaining=160, resets_in_s=42.0),
+            ),
+            ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOW - 5)}, Reading(remaining=0, resets_in_s=0.0)),
+            ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "-1", "x-ratelimit-reset": "soon"}, None),
+            ({"x-ratelimit-reset": str(NOW * 1000)}, None),
+            ({"ratelimit-limit": "100;w=3600"}, None),
+            ({}, None),
+        ],
+    )
+    async def test_of_the_hub(
+        self,
+        transport: Transport,
+        far_end: FarEnd,
+        permits: NotedPermits,
+        headers: dict[str, str],
+        seen: Reading | None,
+    ) -> None:
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(200, headers={"date": DATE, **headers}))
+        await transport.send(hub_call())
+        assert permits.seen == ([] if seen is None else [("hub", seen)])
+
+    async def test_without_a_date_no_reset_is_told(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits
+    ) -> None:
+        headers = {"x-ratelimit-limit": "180", "x-ratelimit-reset": str(NOW)}
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(200, headers=headers))
+        await transport.send(hub_call())
+        assert permits.seen == [("hub", Reading(limit=180))]
+
+    @pytest.mark.parametrize("budgets", [("pulls", "registry"), ("registry",)])
+    @pytest.mark.parametrize("limit", ["200;w=3600", "200 ; w=3600"])
+    async def test_of_pulls_with_the_repeated_headers_ignored(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits, budgets: tuple[str, ...], limit: str
+    ) -> None:
+        headers = {
+            "ratelimit-limit": limit,
+            "ratelimit-remaining": "198;w=3600",
+            "x-ratelimit-limit": "1;w=1",
+            "x-ratelimit-remaining": "1;w=1",
+        }
+        far_end.on(f"GET {REGISTRY}/v2/m", httpx.Response(200, headers=headers))
+        await transport.send(Call("GET", f"{REGISTRY}/v2/m", budgets))  # type: ignore[arg-type]
+        assert permits.seen == [("pulls", Reading(limit=200, remaining=198, window_s=3600.0))]
+
+    async def test_of_an_unlimited_manifest_and_of_a_token_nothing_is_said(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits
+    ) -> None:
+        far_end.on(f"GET {REGISTRY}/v2/m", httpx.Response(200), httpx.Response(200, headers={"ratelimit-limit": "1"}))
+        await transport.send(Call("GET", f"{REGISTRY}/v2/m", ("pulls", "registry")))
+        await transport.send(Call("GET", f"{REGISTRY}/v2/m", ("tokens",)))
+        assert permits.seen == []
+
+
+async def test_no_repr_shows_a_secret(transport: Transport, far_end: FarEnd) -> None:
+    far_end.on(f"GET {HUB}/v2/x", answered({"token": "hush-hush"}, set_cookie="hush-hush"))
+    call = hub_call(authorization=SECRET, content=b"hush-hush", headers=(("Cookie", "hush-hush"),))
+    answer = await transport.send(call)
+    for shown in (call, answer, answer.headers, transport):
+        assert "hush" not in repr(shown)
+        assert "hush" not in str(shown)
