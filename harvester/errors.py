@@ -98,6 +98,9 @@ class Walled(WireError):
 class Blocked(WireError):
     """The edge before the far end refuses this client."""
 
+    retry_after: float = 900.0
+    """Seconds for which the limiter has closed the host."""
+
 
 class StaleToken(WireError):
     """The token was refused."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from harvester.errors import ConfigError, StoreError
+from harvester.errors import ConfigError
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's transaction."""
@@ -49,16 +49,21 @@ def open_writer(url: URL) -> Engine:
 
 
 def open_reader(url: URL) -> Engine:
-    """An engine that cannot write. Raises `StoreError` when there is no database."""
+    """An engine that cannot write. Raises `ConfigError` when there is no database."""
     if url.get_backend_name() != "sqlite":
         return _create(url)
     path = Path(url.database or "")
     if not path.is_file():
-        raise StoreError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
+        raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def shown(url: URL) -> str:
+    """The database for people: a path, or a URL without its password."""
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
 def _create(url: URL) -> Engine:

@@ -16,6 +16,7 @@ from harvester.jobs import (
     Job,
     NewJob,
     Settled,
+    Snooze,
     after_images,
     after_repository,
     after_tags,
@@ -64,6 +65,11 @@ _MET = Statement(
     WHERE n.listing_id = :listing_id ORDER BY n.name
     """,
 )
+# Another run's job for the same object under other policies: one of the two asks, the other waits for what it stores.
+_ASKED = Statement(
+    "low high id",
+    "SELECT 1 FROM jobs WHERE state = 'running' AND key > :low AND key < :high AND id < :id",
+)
 _HARVESTED = Statement("digest", "SELECT 1 FROM harvested_digests WHERE digest = :digest")
 _DETAILED_IMAGE = Statement("digest", "SELECT 1 FROM images WHERE digest = :digest AND config_digest IS NOT NULL")
 _IMAGES_OF_TAG = Statement(
@@ -79,6 +85,9 @@ def settle_known(connection: Connection, jobs: Sequence[Job], now: Moment) -> li
     """Settle the claimed jobs whose answers are known; the others, which have to be asked."""
     rest: list[Job] = []
     for job in jobs:
+        if job.kind in ("repository", "tag") and _ASKED.first(connection, (*_same_object(job), job.id)):
+            settle(connection, [Settled(job, Snooze(1.0, "another job asks for this already"), now.seconds)], now)
+            continue
         follow_ups = _known(connection, job)
         if follow_ups is None:
             rest.append(job)
@@ -86,6 +95,12 @@ def settle_known(connection: Connection, jobs: Sequence[Job], now: Moment) -> li
         settle(connection, [Settled(job, Done(Harvest()), now.seconds)], now)
         enqueue(connection, follow_ups, now, runs=runs_of(connection, job.id), fresh_after=job.fresh_after)
     return rest
+
+
+def _same_object(job: Job) -> tuple[str, str]:
+    """The range of the keys that ask for the same repository, or the same tag."""
+    start = f"{job.kind}:{job.args.subject}:" + (f"{job.args.tag}:" if job.kind == "tag" else "")
+    return start, start + "~"
 
 
 def _known(connection: Connection, job: Job) -> Sequence[NewJob] | None:

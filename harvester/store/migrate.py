@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -34,8 +35,8 @@ def check(connection: Connection) -> None:
     raise SchemaMismatch(f"the database is at revision {found}, this program needs {HEAD}; run `harvester db upgrade`")
 
 
-def upgrade(engine: Engine) -> bool:
-    """Bring the schema up to this program's; false when there was nothing to do.
+def upgrade(engine: Engine) -> Literal["created", "upgraded", None]:
+    """Bring the schema up to this program's; what had to be done for that.
 
     Two processes may try at once: the second waits for the first one's transaction and finds the work done. Raises
     `SchemaMismatch` for a database of a newer program.
@@ -43,13 +44,13 @@ def upgrade(engine: Engine) -> bool:
     with engine.begin() as connection:
         found = current(connection)
         if found == HEAD:
-            return False
+            return None
         if found is not None and found > HEAD:
             check(connection)
         if found is None and (strangers := inspect(connection).get_table_names()):
             raise SchemaMismatch(f"the database belongs to something else: it has the table `{strangers[0]}`")
         _run(connection)
-    return True
+    return "upgraded" if found else "created"
 
 
 def _run(connection: Connection) -> None:

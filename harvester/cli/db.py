@@ -1,0 +1,99 @@
+"""`harvester db`: schema and file upkeep. Rank 8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harvester.cli.options import json_option, print_json, settings_options
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from harvester.config import Settings
+
+
+@click.group("db")
+def command() -> None:
+    """Upgrade, look at, check and back up the database."""
+
+
+@command.command("upgrade")
+@settings_options
+def upgrade(database: str | None, config: str | None) -> None:
+    """Create the schema or bring it up to this program's."""
+    from harvester.store import migrate
+
+    settings = _settings(database, config)
+    engine = _writer(settings)
+    try:
+        done = migrate.upgrade(engine)
+    finally:
+        engine.dispose()
+    click.echo(f"{settings.database}: {f'{done}, now at' if done else 'already at'} revision {migrate.HEAD}")
+
+
+@command.command("current")
+@settings_options
+@json_option
+def current(database: str | None, config: str | None, as_json: bool) -> None:
+    """Show the schema's revision and the one this program needs."""
+    from harvester.store import migrate
+    from harvester.store.engine import database_url, open_reader
+
+    settings = _settings(database, config)
+    reader = open_reader(database_url(settings.database))
+    try:
+        with reader.connect() as connection:
+            found = migrate.current(connection)
+    finally:
+        reader.dispose()
+    if as_json:
+        print_json({"database": settings.database, "revision": found, "needed": migrate.HEAD})
+    else:
+        click.echo(f"{settings.database}: revision {found or 'none'}, this program needs {migrate.HEAD}")
+
+
+@command.command("check")
+@settings_options
+@json_option
+def check(database: str | None, config: str | None, as_json: bool) -> int:
+    """Look for damage: pages, indexes, references, and the schema's revision. Exit code 1 where there is any."""
+    from harvester.store import reads
+    from harvester.store.upkeep import damage
+
+    settings = _settings(database, config)
+    found = reads.answer(settings.database, damage)
+    if as_json:
+        print_json({"database": settings.database, "damage": found})
+    else:
+        for line in found or ["no damage found"]:
+            click.echo(f"{settings.database}: {line}")
+    return 1 if found else 0
+
+
+@command.command("backup")
+@click.argument("file", metavar="FILE")
+@settings_options
+def backup(file: str, database: str | None, config: str | None) -> None:
+    """Copy the database to FILE while others write to it, and check the copy."""
+    from harvester.store import reads
+    from harvester.store.upkeep import back_up
+
+    settings = _settings(database, config)
+    reads.answer(settings.database, lambda connection: None)
+    size = back_up(settings.database, file)
+    click.echo(f"{file}: {size} bytes, checked")
+
+
+def _settings(database: str | None, config: str | None) -> Settings:
+    from harvester import config as configuration
+
+    return configuration.load(file=config, flags={"database": database})
+
+
+def _writer(settings: Settings) -> Engine:
+    from harvester.store.engine import database_url, open_writer
+
+    return open_writer(database_url(settings.database))

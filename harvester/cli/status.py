@@ -1,0 +1,54 @@
+"""`harvester status`: how things stand. Rank 8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harvester.cli.options import json_option, print_json, print_table, settings_options
+
+MOST = 20
+
+
+@click.command("status")
+@settings_options
+@json_option
+def command(database: str | None, config: str | None, as_json: bool) -> None:
+    """Show the queue, what is stored, incomplete listings and the last failures."""
+    from harvester import config as configuration
+    from harvester.store import reads
+
+    settings = configuration.load(file=config, flags={"database": database})
+
+    def ask(connection: Any) -> dict[str, Any]:
+        return {
+            "rows": reads.row_counts(connection),
+            "jobs": reads.as_dicts(reads.job_counts(connection)),
+            "incomplete": reads.as_dicts(reads.incomplete(connection, MOST)),
+            "dead": reads.as_dicts(reads.jobs_in(connection, "dead", MOST)),
+            "waiting": reads.as_dicts(reads.jobs_in(connection, "waiting", MOST)),
+        }
+
+    answer = reads.answer(settings.database, ask)
+    if as_json:
+        print_json({"database": settings.database} | answer)
+        return
+    click.echo(settings.database)
+    print_table(("table", "rows"), list(answer["rows"].items()))
+    click.echo()
+    if answer["jobs"]:
+        print_table(("job kind", "state", "jobs"), [tuple(row.values()) for row in answer["jobs"]])
+    else:
+        click.echo("no jobs")
+    for title, heads, rows in (
+        ("incomplete listings", ("kind", "subject", "reported", "rows", "reason", "finished"), answer["incomplete"]),
+        ("failed jobs", _JOB_HEADS, answer["dead"]),
+        ("jobs put off", _JOB_HEADS, answer["waiting"]),
+    ):
+        if rows:
+            click.echo(f"\n{title} (newest {MOST} at the most)")
+            print_table(heads, [tuple(row.values()) for row in rows])
+
+
+_JOB_HEADS = ("id", "kind", "key", "state", "attempt", "not before", "last error", "ended")

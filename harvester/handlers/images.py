@@ -1,0 +1,28 @@
+"""The layers behind a tag's digest, from the Hub: every platform in one request, no pull. Rank 4."""
+
+from __future__ import annotations
+
+from harvester.errors import Gone
+from harvester.handlers.walks import drifted
+from harvester.jobs import Harvest, Job, after_images
+from harvester.names import RepositoryName
+from harvester.records import Absent, LayersSeen
+from harvester.wire.hub import Hub
+
+
+async def of_tag(job: Job, hub: Hub) -> Harvest:
+    """The images of one tag with their layers and instructions (wire reference, 6)."""
+    args = job.args
+    assert args.tag is not None
+    try:
+        found = await hub.images(RepositoryName(*args.subject.split("/", 1)), args.tag)
+    except Gone:
+        return Harvest(records=(Absent(repository=args.subject, tag=args.tag),))
+    pulls = after_images(args, [image.platform.digest for image in found.rows if image.platform.kind == "image"])
+    return Harvest(
+        records=(
+            LayersSeen(tag_digest=args.digest, images=found.rows),
+            *drifted(args.subject, job.key, found.refused),
+        ),
+        follow_ups=pulls,
+    )

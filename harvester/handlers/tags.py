@@ -1,0 +1,95 @@
+"""A repository's tags: page by page, or one by name. Rank 4."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from harvester.errors import Gone, Walled
+from harvester.handlers.walks import drifted, following, goes_in_circles, step
+from harvester.jobs import Harvest, Job, after_tags, tags_page
+from harvester.names import RepositoryName
+from harvester.policy import TagPolicy
+from harvester.records import Absent, Page, StopReason, Tag, TagsSeen
+from harvester.wire.hub import Hub
+
+PAGE = 100
+"""Rows asked for; the far end's most (wire reference, 3.3)."""
+
+NEWEST_FIRST: Final = "last_updated"
+OLDEST_FIRST: Final = "-last_updated"
+"""As Docker's own clients read these two; the rows of the first page decide (wire reference, 3.4)."""
+
+
+async def page(job: Job, hub: Hub) -> Harvest:
+    """One page of tags, the jobs for the layers that are wanted and for the next page (wire reference, 5.1 and 5.4)."""
+    args = job.args
+    policy = TagPolicy(args.tags)
+    left = None if policy.newest is None else policy.newest - args.rows
+    try:
+        found = await hub.tags_page(
+            RepositoryName(*args.subject.split("/", 1)),
+            page_query=args.query,
+            page_size=PAGE if left is None else min(PAGE, left),
+            ordering=OLDEST_FIRST if args.oldest_first else NEWEST_FIRST,
+            name_filter=policy.name_filter,
+        )
+    except Walled:
+        return Harvest(records=(step(job, stop_reason="wall"),))
+    except Gone:
+        if args.page > 1:
+            return Harvest(records=(step(job, stop_reason="end" if policy.glob is None else "policy"),))
+        return Harvest(records=(Absent(repository=args.subject),))
+    if left is not None and args.page == 1 and not args.oldest_first and _is_newest_first(found.rows) is False:
+        return Harvest(follow_ups=(tags_page(msgspec.structs.replace(args, oldest_first=True)),))
+    rows = tuple(tag for tag in found.rows if policy.wants(tag.name))[:left]
+    more, stop = _end(found, args.page, policy, is_satisfied=left is not None and len(rows) >= left)
+    walk = step(job, reported_count=found.reported_count, refused=len(found.refused), stop_reason=stop, next_page=more)
+    layers = after_tags(args, [(tag.name, tag.digest) for tag in rows])
+    return Harvest(
+        records=(
+            TagsSeen(repository=args.subject, tags=rows, source="listing"),
+            walk,
+            *drifted(args.subject, job.key, found.refused),
+        ),
+        follow_ups=(*layers, *((tags_page(following(args, more, rows=len(rows))),) if more else ())),
+    )
+
+
+async def one(job: Job, hub: Hub) -> Harvest:
+    """One tag by name and the job for its layers, if wanted (wire reference, 5.2)."""
+    args = job.args
+    assert args.tag is not None
+    try:
+        tag = await hub.tag(RepositoryName(*args.subject.split("/", 1)), args.tag)
+    except Gone:
+        return Harvest(records=(Absent(repository=args.subject, tag=args.tag),))
+    return Harvest(
+        records=(TagsSeen(repository=args.subject, tags=(tag,), source="detail"),),
+        follow_ups=after_tags(args, [(tag.name, tag.digest)]),
+    )
+
+
+def _end(
+    found: Page[Tag], page_number: int, policy: TagPolicy, *, is_satisfied: bool
+) -> tuple[str | None, StopReason | None]:
+    """The next page's query, or why the walk ends here."""
+    if is_satisfied and found.next_page:
+        return None, "policy"
+    if goes_in_circles(page_number, found.reported_count):
+        return None, "error"
+    if found.next_page:
+        return found.next_page, None
+    # What a filter left out was not seen: such a walk says nothing of the whole list.
+    return None, "end" if policy.glob is None else "policy"
+
+
+def _is_newest_first(rows: tuple[Tag, ...]) -> bool | None:
+    """Which way the rows run, by the first two that differ; null when they do not tell."""
+    dates = [row.last_updated for row in rows if row.last_updated]
+    for before, after in pairwise(dates):
+        if before != after:
+            return before > after
+    return None
