@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from harvester.clock import Clock
 from harvester.composition import Parts, assembled, open_store, worker_of
 from harvester.config import Settings
-from harvester.errors import HarvesterError
+from harvester.errors import HarvesterError, StoreError
 from harvester.jobs import Args, Dead, Done, NewJob, Retry, namespace_page, repository, search_page
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.progress import Progress
@@ -83,7 +83,7 @@ class Summary:
     def exit_code(self) -> int:
         """As contract, section 1, has them."""
         if self.fatal is not None:
-            return 4
+            return 1 if isinstance(self.fatal, StoreError) else 4
         if self.is_interrupted:
             return 130
         return 1 if self.dead or self.incomplete else 0

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from harvester import __version__
 from harvester.clock import Clock
 from harvester.config import Settings, user_agent
-from harvester.errors import CredentialsRefused
+from harvester.errors import CredentialsRefused, StoreError
 from harvester.handlers import Clients, abandoned, handle
 from harvester.jobs import Lane
 from harvester.limiter import Limiter
@@ -106,7 +106,10 @@ async def assembled(
         transport = Transport(permits=limiter, user_agent=agent, clock=clock, proxy=settings.proxy)
         clients = await _clients(settings, transport, writer, clock, credential)
         yield Parts(writer, reader, limiter, transport, clients, owner)
-        await limiter.flush()
+        try:
+            await limiter.flush()
+        except StoreError as error:
+            log.warning("budgets.not_written", reason=error.message)
     finally:
         if transport is not None:
             await transport.aclose()

@@ -17,6 +17,7 @@
         Drift                   an answer of another shape: refused, with a sample of it
         TooLarge                the body cap was reached
       StoreError                the database
+        StoreUnusable           it cannot be written now: disk full, locked, damaged; no job's fault
         SchemaMismatch          the schema is not this program's: exit 3
         LeaseLost               somebody else owns the job now
 
@@ -147,6 +148,10 @@ class TooLarge(WireError):
 
 class StoreError(HarvesterError):
     """The database could not be read or written."""
+
+
+class StoreUnusable(StoreError):
+    """The database cannot be written now."""
 
 
 class SchemaMismatch(StoreError):

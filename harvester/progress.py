@@ -41,6 +41,7 @@ class Progress:
     _left: int = 0
     _may_grow: bool = True
     _elsewhere: int = 0
+    _is_put_off: bool = False
     _ends: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
     _bar: Bar | None = None
 
@@ -90,6 +91,7 @@ class Progress:
         self._left = sum(one.count for one in left)
         elsewhere = sum(one.count for one in left if one.state == "running") - in_hand
         self._elsewhere = elsewhere if elsewhere > 0 and all(one.state == "running" for one in left) else 0
+        self._is_put_off = bool(left) and not in_hand and all(one.state == "waiting" for one in left)
         self._may_grow = any(one.kind in LISTS for one in left)
         if self._bar is not None:
             [task] = self._bar.task_ids
@@ -106,6 +108,8 @@ class Progress:
             parts.append(
                 f"{self._elsewhere} jobs are with another process; if it has ended, they are free in {LEASE_S} s"
             )
+        elif self._is_put_off:
+            parts.append(f"{self._left} jobs wait for another try")
         elif (rate := self._rate()) > 0:
             parts.append(f"{rate * 60:.0f}/min")
             bound = "at least " if self._may_grow else ""

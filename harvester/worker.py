@@ -29,6 +29,7 @@ from harvester.errors import (
     LeaseLost,
     StaleToken,
     StoreError,
+    StoreUnusable,
     Throttled,
     TooLarge,
     Unreachable,
@@ -132,20 +133,21 @@ class Worker:
         """
         upkeep = asyncio.create_task(self._upkeep())
         try:
-            while not self._draining and self.trouble.fatal is None:
-                if upkeep.done():
-                    break
+            while not self._draining and self.trouble.fatal is None and not upkeep.done():
                 self._news.clear()
                 claimed = await self._fill()
-                if not claimed and not self._busy() and await is_over():
+                if not claimed and not self.in_hand and await is_over():
                     break
                 if not claimed:
                     await self._wait_for_news()
-            await self._drained()
+        except BaseException:
+            self.hurry()
+            raise
         finally:
+            await self._drained()
             upkeep.cancel()
             await asyncio.gather(upkeep, return_exceptions=True)
-        if upkeep.done() and not upkeep.cancelled() and (error := upkeep.exception()) is not None:
+        if not upkeep.cancelled() and (error := upkeep.exception()) is not None:
             raise error
 
     def drain(self) -> None:
@@ -167,9 +169,6 @@ class Worker:
     def closed_for(self, lane: Lane) -> float:
         """Seconds for which nothing of this lane is asked; 0 when it is open."""
         return max(0.0, self._closed_until[lane] - self.clock.monotonic())
-
-    def _busy(self) -> bool:
-        return any(self._tasks.values()) or bool(self._settling)
 
     async def _fill(self) -> int:
         """Claim for every open lane that has room; how many jobs there were, those included that the store knew."""
@@ -242,7 +241,7 @@ class Worker:
             return
         except StoreError as refusal:
             # The job's own rows may be at fault: without them, it fails on its own.
-            if not isinstance(settled.outcome, Done | Dead):
+            if isinstance(refusal, StoreUnusable) or not isinstance(settled.outcome, Done | Dead):
                 raise
             counts = await self.writer.settle(
                 Settled(settled.job, Dead(reason_of(refusal), Harvest()), settled.observed)

@@ -52,12 +52,17 @@ def exit_code(error: HarvesterError) -> int:
 def main() -> None:
     """Run the command; an error is one line on standard error, never a traceback."""
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(standalone_mode=False, prog_name="harvester")
     except HarvesterError as error:
         click.echo(f"harvester: {error.message}", err=True)
         sys.exit(exit_code(error))
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "harvester"
+        click.echo(f"{command}: {' '.join(error.format_message().split())} (`{command} --help` tells more)", err=True)
         sys.exit(2)
     except click.exceptions.Abort:
         click.echo("harvester: interrupted", err=True)

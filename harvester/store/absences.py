@@ -24,7 +24,14 @@ _REMEMBER = Statement(
     """,
 )
 
-_GONE = Statement("id seen", "UPDATE repositories SET gone_at = :seen WHERE id = :id AND gone_at IS NULL")
+# Should it return, its tags are walked and its detail is read anew, whatever its dates say.
+_GONE = Statement(
+    "id seen",
+    """
+    UPDATE repositories SET gone_at = :seen, tags_walked_at = NULL, tags_last_updated = NULL, detail_last_modified = NULL
+    WHERE id = :id AND gone_at IS NULL
+    """,
+)
 
 
 def store_absence(connection: Connection, absent: Absent, seen: Moment, *, fresh_after: str) -> None:

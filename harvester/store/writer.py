@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from harvester.clock import Clock
-from harvester.errors import HarvesterError, LeaseLost, StoreError
+from harvester.errors import HarvesterError, LeaseLost, StoreError, StoreUnusable
 from harvester.jobs import Dead, Done, Settled
 from harvester.store.harvest import store_harvest
 from harvester.store.moment import Moment
@@ -109,8 +109,9 @@ class Writer:
         try:
             results = self._transaction(batch)
         except BaseException as error:
-            if len(batch) == 1:
-                batch[0].future.set_exception(_named(error))
+            if len(batch) == 1 or isinstance(error, OperationalError):
+                for item in batch:
+                    item.future.set_exception(_named(error))
                 return
             for item in batch:
                 self._write([item])
@@ -160,7 +161,7 @@ def settle_all(
 
 def _named(error: BaseException) -> BaseException:
     if isinstance(error, OperationalError):
-        return StoreError(f"the database could not be written: {error.orig}")
+        return StoreUnusable(f"the database cannot be written: {error.orig}")
     if isinstance(error, SQLAlchemyError):
         return StoreError(f"the database refused a row: {type(error).__name__}: {str(error).splitlines()[0]}")
     return error

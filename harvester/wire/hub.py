@@ -125,7 +125,11 @@ class Hub:
             except DeadEndpoint as error:
                 dead = error
             else:
-                self._legacy ^= {endpoint}
+                # Set, not toggled: several requests may find out at one time.
+                if path == paths[-1]:
+                    self._legacy.add(endpoint)
+                else:
+                    self._legacy.discard(endpoint)
                 return answer
         # A blocked address has been shown such pages for repositories that exist (wire reference, 20.1).
         raise Unavailable("no known path serves this", url=dead.url, status=dead.status, budget=dead.budget) from None

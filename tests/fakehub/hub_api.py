@@ -163,7 +163,7 @@ class HubApi:
         if not rest:
             return self._repositories(request, account, namespace)
         repository = self._world.find(f"{namespace}/{rest[0]}", account)
-        if rest[1:] and (rest[1] != "tags" or len(rest) > 3 or rest[-1] == "") or rest[0] == "":
+        if (rest[1:] and (rest[1] != "tags" or len(rest) > 3 or rest[-1] == "")) or rest[0] == "":
             return path_missing()
         if repository is None:
             return object_missing(namespace, rest[0])
