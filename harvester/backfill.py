@@ -20,7 +20,7 @@ from harvester.jobs import Args, Dead, Done, NewJob, Retry, namespace_page, repo
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.progress import Progress
 from harvester.records import Absent
-from harvester.store import reads, runs
+from harvester.store import queue, reads, runs
 from harvester.store.moment import Moment
 from harvester.store.runs import Run
 from harvester.targets import Target
@@ -45,7 +45,13 @@ class Request:
 
     def jobs(self, *, pulls: bool) -> tuple[NewJob, ...]:
         """The first jobs."""
-        return tuple(self._job(target, pulls) for target in self.targets)
+        return tuple(self._job(target, pulls) for target in self.targets if not self._is_covered(target))
+
+    def _is_covered(self, target: Target) -> bool:
+        """Whether a tag that is named comes with its whole repository, layers included, anyway."""
+        whole = Target("repository", target.subject) in self.targets and self.tags.text == "all"
+        layers = self.layers.text == "none" or self.layers.wants(target.tag)
+        return target.kind == "tag" and whole and layers
 
     def _job(self, target: Target, pulls: bool) -> NewJob:
         args = Args(subject=target.subject, tags=self.tags.text, layers=self.layers.text, pulls=pulls)
@@ -115,6 +121,8 @@ async def _run(
     progress = Progress(clock, request.is_quiet)
     pulls = settings.pulls != 0
     async with assembled(settings, engine, clock, credential=credential, on_hold=progress.hold) as parts:
+        while await parts.writer.call(lambda connection: queue.prune(connection, Moment.of(clock.time()))):
+            continue
         run = await parts.writer.call(
             lambda connection: runs.begin_run(
                 connection, request.fingerprint(pulls=pulls), request.jobs(pulls=pulls), Moment.of(clock.time())
@@ -128,8 +136,11 @@ async def _run(
 
         worker = worker_of(parts, clock, run_id=run.id, on_report=on_report)
         with progress, _Signals(worker, summary):
-            await _work(worker, parts, run, clock, progress)
-        summary.fatal = worker.trouble.fatal
+            try:
+                await _work(worker, parts, run, clock, progress)
+                summary.fatal = worker.trouble.fatal
+            except StoreError as error:
+                summary.fatal = error
         summary.stored = progress.counts
         summary.requests = {budget: number for budget, number in parts.transport.requests.items() if number}
         summary.redirects = parts.transport.redirects

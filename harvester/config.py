@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from harvester.errors import ConfigError
 
@@ -24,25 +25,24 @@ DEFAULT_FILE = "harvester.toml"
 class Settings:
     """What the operator decided, checked."""
 
-    database: str = "harvester.db"
+    database: str = field(default="harvester.db", repr=False)
     hub_url: str = "https://hub.docker.com"
     auth_url: str = "https://auth.docker.io"
     registry_url: str = "https://registry-1.docker.io"
     username: str | None = None
     token_file: str | None = None
     contact: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     hub_per_minute: int | None = None
     """Null: the far end's own limit decides."""
     pulls: int | None = 0
     """Manifest GETs per window; null: what the headers allow less the reserve (`auto`)."""
     pull_reserve: str = "50%"
 
-    def reserved(self, limit: int) -> int:
-        """How many of a window's pulls are left to the operator."""
-        if self.pull_reserve.endswith("%"):
-            return -(-limit * int(self.pull_reserve[:-1]) // 100)
-        return int(self.pull_reserve)
+    @property
+    def shown_database(self) -> str:
+        """The database for people: without the password that a URL may hold."""
+        return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", self.database)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _from_file(file: str | None) -> dict[str, Any]:
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (value or any(one.toml.startswith(f"{prefix}{key}.") for one in _SETTINGS)):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
@@ -161,7 +161,7 @@ def _contact(value: Any) -> str:
 
 def _url(value: Any) -> str:
     text = _text(value).rstrip("/")
-    parts = urlsplit(text)
+    parts = _parts(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("takes an http or https address")
     if parts.username or parts.password:
@@ -169,9 +169,21 @@ def _url(value: Any) -> str:
     return text
 
 
+def _parts(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        # Without the words of the library: they repeat the whole address, its password too.
+        raise ValueError("takes an address with a plain host name and, if any, a port from 1 to 65535") from None
+    return parts
+
+
 def _proxy(value: Any) -> str:
     text = _text(value)
-    parts = urlsplit(text)
+    parts = _parts(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("takes the address of an http or https proxy")
     return text
@@ -191,7 +203,7 @@ def _pulls(value: Any) -> int | None:
 def _reserve(value: Any) -> str:
     text = str(value).strip()
     number = text.removesuffix("%")
-    if not number.isdecimal() or (text.endswith("%") and int(number) > 100):
+    if not number.isdecimal() or int(number) > (100 if text.endswith("%") else 1_000_000):
         raise ValueError("takes a number of pulls or a percentage, such as `50%`")
     return text
 

@@ -30,11 +30,16 @@ SAMPLE_BYTES = 2048
 """Evidence kept of an answer of another shape, in bytes."""
 
 
+def _one_line(text: str) -> str:
+    """The text with what cannot be printed escaped: messages repeat what strangers and typists wrote."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class HarvesterError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
+        super().__init__(_one_line(message or (type(self).__doc__ or "").strip()))
 
     @property
     def message(self) -> str:

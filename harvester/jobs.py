@@ -1,4 +1,4 @@
-"""Units of work as values: what may be asked, under which key, and how it may end. Rank 1, pure.
+"""Units of work as values: what may be asked, under which key, and how it may end. Rank 2, pure.
 
 A job's key names what it asks for, policies included; two live jobs never share one. The page jobs of one walk share all of the
 key but its last part, the page number: what stands before it is the walk's own key.
@@ -196,7 +196,9 @@ def manifest(args: Args) -> NewJob:
 def walk_key(kind: Kind, args: Args) -> str:
     """The key of the walk that a page job belongs to: its own key without the page."""
     order = ":oldest" if args.oldest_first else ""
-    return f"{kind}:{args.subject}:{_policies(args)}{order}"
+    # A query may hold the character that parts a key.
+    subject = args.subject.replace("%", "%25").replace(":", "%3A")
+    return f"{kind}:{subject}:{_policies(args)}{order}"
 
 
 # What follows from what, whether the far end was asked or the store knew.

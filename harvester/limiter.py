@@ -45,7 +45,9 @@ class Limiter:
         self._on_hold = on_hold
         self._blocks: dict[Budget, deque[float]] = {budget: deque() for budget in paces}
         self._spacing: dict[Budget, float] = {}
-        self._readings: dict[Budget, deque[Reading]] = {budget: deque(maxlen=READINGS_KEPT) for budget in paces}
+        self._readings: dict[Budget, deque[tuple[float, Reading]]] = {
+            budget: deque(maxlen=READINGS_KEPT) for budget in paces
+        }
         self._fetching: dict[Budget, asyncio.Lock] = {budget: asyncio.Lock() for budget in paces}
 
     async def open(self) -> None:
@@ -74,8 +76,8 @@ class Limiter:
             return
 
     def observe(self, budget: Budget, reading: Reading) -> None:
-        """Keep a reading for the next turn at the ledger."""
-        self._readings[budget].append(reading)
+        """Keep a reading, and when it came, for the next turn at the ledger."""
+        self._readings[budget].append((self._clock.time(), reading))
 
     async def close(self, budgets: tuple[Budget, ...], seconds: float, reason: str) -> None:
         """Let nothing of these budgets out for that long, in any process."""
@@ -134,15 +136,14 @@ class Limiter:
         return None
 
     def _reconcile(self, connection: Connection) -> None:
-        now = self._clock.time()
         for budget, readings in self._readings.items():
             while readings:
-                r = readings.popleft()
+                came_at, r = readings.popleft()
                 buckets.observe(
                     connection,
                     self._buckets[budget],
                     self._paces[budget],
-                    now,
+                    came_at,
                     limit=r.limit,
                     remaining=r.remaining,
                     window_s=r.window_s,

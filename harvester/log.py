@@ -55,8 +55,22 @@ def configure(*, form: Literal["console", "json"], is_quiet: bool) -> None:
 
 def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if key.lower() in _SECRET_KEYS:
-            event[key] = "***"
-        elif isinstance(value, str):
-            event[key] = redacted(value)
+        event[key] = _clean(key, value)
     return event
+
+
+def _clean(key: str, value: Any) -> Any:
+    """The value without credentials, whatever it is made of."""
+    if key.lower() in _SECRET_KEYS:
+        return "***"
+    match value:
+        case str():
+            return redacted(value)
+        case bytes() | BaseException():
+            return redacted(str(value))
+        case dict():
+            return {inner: _clean(str(inner), one) for inner, one in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean("", one) for one in value]
+        case _:
+            return value

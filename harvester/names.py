@@ -81,6 +81,8 @@ def full_name_of(bare: str) -> RepositoryName | None:
 
 def parse_reference(text: str) -> Reference:
     """What `text` names. Raises `NameRefused` with the reason and, where there is one, the form that would do."""
+    if text.strip().startswith(("sha256:", "sha512:")) and is_digest(text.strip()):
+        raise NameRefused(f"{text}: a digest is not a target; name a repository or a tag")
     rest = _without_host(text.strip(), text)
     if "@" in rest:
         raise NameRefused(
@@ -92,8 +94,13 @@ def parse_reference(text: str) -> Reference:
         if tag is not None or not namespace:
             raise NameRefused(f"{text}: a whole namespace is written `NAME/` or `NAME/*`")
         namespace = OFFICIAL if namespace == "_" else namespace
+        if namespace != namespace.lower() and is_component(namespace.lower()):
+            raise NameRefused(f"{text}: names at Docker Hub are lower case; did you mean `{namespace.lower()}/`?")
         _check_component(namespace, "namespace", text)
         return Reference(namespace)
+    if path != path.lower() and all(is_component(part) for part in path.lower().split("/")):
+        suggestion = path.lower() + (f":{tag}" if tag is not None else "")
+        raise NameRefused(f"{text}: names at Docker Hub are lower case; did you mean `{suggestion}`?")
     parts = path.split("/")
     if len(parts) > 2:
         raise NameRefused(f"{text}: a repository at Docker Hub is one namespace and one name, `NAMESPACE/NAME`")
@@ -120,9 +127,13 @@ def _without_host(text: str, original: str) -> str:
     host = first.lower()
     if host in _WEB_HOSTS:
         return _from_web_path(rest, original)
-    if slash and host in _HUB_HOSTS and rest:
+    if slash and host in _HUB_HOSTS:
+        if not rest:
+            raise NameRefused(
+                f"{original}: names no repository; write `NAMESPACE/NAME`, or `NAME/` for a whole namespace"
+            )
         return rest
-    if scheme or (slash and rest and ("." in first or ":" in first or host == "localhost")):
+    if scheme or (slash and ("." in first or ":" in first or host == "localhost")):
         raise NameRefused(f"{original}: `{first}` is another registry's host; this program knows Docker Hub only")
     return text
 
@@ -145,9 +156,6 @@ def _from_web_path(path: str, original: str) -> str:
 def _check_component(component: str, what: str, original: str) -> None:
     if is_component(component):
         return
-    if is_component(component.lower()):
-        suggestion = original.replace(component, component.lower())
-        raise NameRefused(f"{original}: names at Docker Hub are lower case; did you mean `{suggestion}`?")
     raise NameRefused(
         f"{original}: `{component}` cannot be a {what} (lower-case letters and digits, joined by `.`, `_`, `-`)"
     )

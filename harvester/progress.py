@@ -26,6 +26,9 @@ LINE_S = 10.0
 RATE_OVER_S = 60.0
 """The rate is that of the last minute: a budget's window."""
 
+SHORTEST_WATCH_S = 2.0
+SHORTEST_HOLD_S = 2.0
+
 LISTS = frozenset({"search.page", "namespace.page", "repository", "tag", "tags.page"})
 """Kinds whose answers bring more work: while one is left, the estimate is a lower bound."""
 
@@ -37,7 +40,8 @@ class Progress:
     clock: Clock
     is_quiet: bool
     counts: Counter[str] = field(default_factory=Counter)
-    held_by: str = ""
+    _held_by: str = ""
+    _held_until: float = 0.0
     _left: int = 0
     _may_grow: bool = True
     _elsewhere: int = 0
@@ -78,13 +82,14 @@ class Progress:
         if isinstance(report.outcome, Done | Dead):
             self.counts["jobs"] += 1
             self._ends.append(self.clock.monotonic())
-            self.held_by = ""
+            self._held_until = 0.0
         if isinstance(report.outcome, Dead):
             self.counts["dead"] += 1
 
     def hold(self, budget: str, seconds: float, reason: str) -> None:
         """Note which budget holds the run back."""
-        self.held_by = f"{reason}, opens in {seconds:.0f} s" if seconds >= 2 else ""
+        self._held_by = reason
+        self._held_until = self.clock.monotonic() + seconds
 
     def show(self, left: list[Left], *, in_hand: int) -> None:
         """Show the state, with what is left to do and how much of that this process holds."""
@@ -104,6 +109,7 @@ class Progress:
         parts = [
             f"{self.counts['repositories']} repositories, {self.counts['tags']} tags, {self.counts['images']} images"
         ]
+        held = max(0.0, self._held_until - self.clock.monotonic())
         if self._elsewhere:
             parts.append(
                 f"{self._elsewhere} jobs are with another process; if it has ended, they are free in {LEASE_S} s"
@@ -113,9 +119,9 @@ class Progress:
         elif (rate := self._rate()) > 0:
             parts.append(f"{rate * 60:.0f}/min")
             bound = "at least " if self._may_grow else ""
-            parts.append(f"{bound}{_duration(self._left / rate)} left")
-        if self.held_by:
-            parts.append(self.held_by)
+            parts.append(f"{bound}{_duration(held + self._left / rate)} left")
+        if held >= SHORTEST_HOLD_S:
+            parts.append(f"{self._held_by}, opens in {_duration(held)}")
         return " · ".join(parts)
 
     def _rate(self) -> float:
@@ -123,9 +129,9 @@ class Progress:
         now = self.clock.monotonic()
         while self._ends and self._ends[0] < now - RATE_OVER_S:
             self._ends.popleft()
-        if len(self._ends) < 2:
-            return 0.0
-        return len(self._ends) / max(now - self._ends[0], 0.001)
+        watched = now - self._ends[0] if self._ends else 0.0
+        # Too little to tell a rate from: the first answers of a burst promise too much.
+        return (len(self._ends) - 1) / watched if watched >= SHORTEST_WATCH_S else 0.0
 
 
 def _duration(seconds: float) -> str:

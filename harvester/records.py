@@ -184,7 +184,7 @@ class WalkStep(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     """Full name, namespace or query."""
     names: tuple[str, ...] = ()
-    """What the page held, so that distinct names can be counted."""
+    """Repositories that the page showed, so that distinct ones can be counted; a page of tags has its tags."""
     reported_count: int | None = None
     refused: int = 0
     stop_reason: StopReason | None = None

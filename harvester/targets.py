@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,7 @@ class Target:
 
 def parse_targets(texts: Iterable[str]) -> tuple[Target, ...]:
     """The targets that the texts name: files opened, duplicates folded, sorted. Raises `ConfigError` for the first bad one."""
-    found = set(_expanded(texts, depth=0))
-    # A tag of a repository that is asked for anyway is covered by it.
-    whole = {target.subject for target in found if target.kind == "repository"}
-    return tuple(sorted(target for target in found if target.kind != "tag" or target.subject not in whole))
+    return tuple(sorted(set(_expanded(texts, depth=0))))
 
 
 def parse_target(text: str) -> Target:
@@ -73,10 +71,11 @@ def _expanded(texts: Iterable[str], depth: int) -> Iterable[Target]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read the targets in {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read the targets in {path}: not UTF-8 text") from error
-    lines = [line.split("#", 1)[0].strip() for line in text.splitlines()]
+    # A query may hold the character: it begins a comment at the start of a line and after a space.
+    lines = [re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip() for line in text.splitlines()]
     return [line for line in lines if line]

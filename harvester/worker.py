@@ -121,6 +121,7 @@ class Worker:
         default_factory=lambda: {lane: asyncio.Semaphore(number) for lane, number in SLOTS.items()}
     )
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNSETTLED))
+    _asking: set[asyncio.Task[None]] = field(default_factory=set)
     _settling: set[asyncio.Task[None]] = field(default_factory=set)
     _closed_until: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0.0))
     _draining: bool = False
@@ -149,6 +150,8 @@ class Worker:
             await asyncio.gather(upkeep, return_exceptions=True)
         if not upkeep.cancelled() and (error := upkeep.exception()) is not None:
             raise error
+        if isinstance(self.trouble.fatal, StoreError):
+            raise self.trouble.fatal
 
     def drain(self) -> None:
         """Claim nothing more; finish what is being asked, give back the rest."""
@@ -158,7 +161,7 @@ class Worker:
     def hurry(self) -> None:
         """Give back even what is being asked."""
         self.drain()
-        for task in [task for tasks in self._tasks.values() for task in tasks]:
+        for task in self._asking:
             task.cancel()
 
     @property
@@ -222,12 +225,17 @@ class Worker:
         settling.add_done_callback(partial(self._left, self._settling))
 
     async def _attempt(self, job: Job, lane: Lane) -> tuple[Outcome, BaseException | None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._asking.add(task)
         try:
             harvest = await self.handle(job)
         except asyncio.CancelledError:
             return Released(), None
         except Exception as error:
             return self._outcome_of(error, job, lane), error
+        finally:
+            self._asking.discard(task)
         self.trouble.answered = True
         self.trouble.unreachable_since = None
         self.trouble.unreachable_times = 0
@@ -243,10 +251,9 @@ class Worker:
             # The job's own rows may be at fault: without them, it fails on its own.
             if isinstance(refusal, StoreUnusable) or not isinstance(settled.outcome, Done | Dead):
                 raise
-            counts = await self.writer.settle(
-                Settled(settled.job, Dead(reason_of(refusal), Harvest()), settled.observed)
-            )
-            settled, error = Settled(settled.job, Dead(reason_of(refusal), Harvest()), settled.observed), refusal
+            dead = Dead(reason_of(refusal), self.abandoned(settled.job, refusal))
+            settled, error = Settled(settled.job, dead, settled.observed), refusal
+            counts = await self.writer.settle(settled)
         finally:
             self._room.release()
         self.on_report(Report(job=settled.job, outcome=settled.outcome, error=error, counts=counts))

@@ -71,4 +71,10 @@ def main() -> None:
         # The reader of the answer went away; nothing is left to say to it.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if not type(error).__module__.startswith(("sqlalchemy", "sqlite3")):
+            raise
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        click.echo(f"harvester: the database failed: {reason}; `harvester db check` looks for damage", err=True)
+        sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

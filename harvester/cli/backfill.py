@@ -73,7 +73,7 @@ def command(
     if as_json:
         print_json(summary.as_dict())
     elif not quiet:
-        _print(summary, settings.database)
+        _print(summary, settings.shown_database)
     _complain(summary)
     return summary.exit_code
 

@@ -31,7 +31,7 @@ def upgrade(database: str | None, config: str | None) -> None:
         done = migrate.upgrade(engine)
     finally:
         engine.dispose()
-    click.echo(f"{settings.database}: {f'{done}, now at' if done else 'already at'} revision {migrate.HEAD}")
+    click.echo(f"{settings.shown_database}: {f'{done}, now at' if done else 'already at'} revision {migrate.HEAD}")
 
 
 @command.command("current")
@@ -50,9 +50,9 @@ def current(database: str | None, config: str | None, as_json: bool) -> None:
     finally:
         reader.dispose()
     if as_json:
-        print_json({"database": settings.database, "revision": found, "needed": migrate.HEAD})
+        print_json({"database": settings.shown_database, "revision": found, "needed": migrate.HEAD})
     else:
-        click.echo(f"{settings.database}: revision {found or 'none'}, this program needs {migrate.HEAD}")
+        click.echo(f"{settings.shown_database}: revision {found or 'none'}, this program needs {migrate.HEAD}")
 
 
 @command.command("check")
@@ -66,10 +66,10 @@ def check(database: str | None, config: str | None, as_json: bool) -> int:
     settings = _settings(database, config)
     found = reads.answer(settings.database, damage)
     if as_json:
-        print_json({"database": settings.database, "damage": found})
+        print_json({"database": settings.shown_database, "damage": found})
     else:
         for line in found or ["no damage found"]:
-            click.echo(f"{settings.database}: {line}")
+            click.echo(f"{settings.shown_database}: {line}")
     return 1 if found else 0
 
 

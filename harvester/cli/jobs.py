@@ -77,13 +77,16 @@ def retry(job_ids: tuple[int, ...], database: str | None, config: str | None) ->
 
     now = Moment.of(SystemClock().time())
 
-    def again(connection: Connection, job_id: int) -> bool:
-        is_dead = queue.revive(connection, job_id, now)
-        if is_dead:
-            runs.reopen_of(connection, job_id)
-        return is_dead
+    def again(connection: Connection, job_id: int) -> str | None:
+        outcome = queue.revive(connection, job_id, now)
+        if outcome == "missing":
+            return None
+        if outcome == "live":
+            return "is asked for by another job already"
+        runs.reopen_of(connection, job_id)
+        return "ready again"
 
-    _each(job_ids, database, config, again, "ready again")
+    _each(job_ids, database, config, again)
 
 
 @command.command("drop")
@@ -93,15 +96,14 @@ def drop(job_ids: tuple[int, ...], database: str | None, config: str | None) -> 
     """Delete dead jobs: what they were to harvest is not asked for until somebody asks again."""
     from harvester.store import queue
 
-    _each(job_ids, database, config, queue.drop, "dropped")
+    _each(job_ids, database, config, lambda connection, job_id: "dropped" if queue.drop(connection, job_id) else None)
 
 
 def _each(
     job_ids: tuple[int, ...],
     database: str | None,
     config: str | None,
-    change: Callable[[Connection, int], bool],
-    done: str,
+    change: Callable[[Connection, int], str | None],
 ) -> None:
     from harvester import config as configuration
     from harvester.errors import ConfigError
@@ -117,10 +119,11 @@ def _each(
         with engine.begin() as connection:
             migrate.check(connection)
             for job_id in job_ids:
-                if change(connection, job_id):
-                    click.echo(f"{job_id} {done}")
-                else:
+                done = change(connection, job_id)
+                if done is None:
                     missing.append(job_id)
+                else:
+                    click.echo(f"{job_id} {done}")
     finally:
         engine.dispose()
     if missing:

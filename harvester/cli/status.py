@@ -32,9 +32,9 @@ def command(database: str | None, config: str | None, as_json: bool) -> None:
 
     answer = reads.answer(settings.database, ask)
     if as_json:
-        print_json({"database": settings.database} | answer)
+        print_json({"database": settings.shown_database} | answer)
         return
-    click.echo(settings.database)
+    click.echo(settings.shown_database)
     print_table(("table", "rows"), list(answer["rows"].items()))
     click.echo()
     if answer["jobs"]:

@@ -32,7 +32,8 @@ async def page(job: Job, hub: Hub) -> Harvest:
         found = await hub.tags_page(
             RepositoryName(*args.subject.split("/", 1)),
             page_query=args.query,
-            page_size=PAGE if left is None else min(PAGE, left),
+            # One row shows no direction.
+            page_size=PAGE if left is None else min(PAGE, max(2, left)),
             ordering=OLDEST_FIRST if args.oldest_first else NEWEST_FIRST,
             name_filter=policy.name_filter,
         )
@@ -44,9 +45,17 @@ async def page(job: Job, hub: Hub) -> Harvest:
         return Harvest(records=(Absent(repository=args.subject),))
     if left is not None and args.page == 1 and not args.oldest_first and _is_newest_first(found.rows) is False:
         return Harvest(follow_ups=(tags_page(msgspec.structs.replace(args, oldest_first=True)),))
-    rows = tuple(tag for tag in found.rows if policy.wants(tag.name))[:left]
-    more, stop = _end(found, args.page, policy, is_satisfied=left is not None and len(rows) >= left)
-    walk = step(job, reported_count=found.reported_count, refused=len(found.refused), stop_reason=stop, next_page=more)
+    wanted = tuple(tag for tag in found.rows if policy.wants(tag.name))
+    rows = wanted[:left]
+    is_cut = len(wanted) > len(rows) or (len(rows) == left and found.next_page is not None)
+    more, stop = _end(found, args.page, policy, is_cut=is_cut)
+    walk = step(
+        job,
+        reported_count=found.reported_count,
+        refused=len(found.refused),
+        stop_reason=stop,
+        next_page=more,
+    )
     layers = after_tags(args, [(tag.name, tag.digest) for tag in rows])
     return Harvest(
         records=(
@@ -73,10 +82,10 @@ async def one(job: Job, hub: Hub) -> Harvest:
 
 
 def _end(
-    found: Page[Tag], page_number: int, policy: TagPolicy, *, is_satisfied: bool
+    found: Page[Tag], page_number: int, policy: TagPolicy, *, is_cut: bool
 ) -> tuple[str | None, StopReason | None]:
     """The next page's query, or why the walk ends here."""
-    if is_satisfied and found.next_page:
+    if is_cut:
         return None, "policy"
     if goes_in_circles(page_number, found.reported_count):
         return None, "error"

@@ -8,6 +8,7 @@ conditional UPDATE. Instants here are epoch seconds with fractions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,6 +22,9 @@ PATIENCE_S = 2.0
 
 WINDOW_SLACK_S = 1.0
 """The far end's `Date` and reset are whole seconds: its window is taken to end this much later."""
+
+CLOCK_SLACK_S = 10.0
+"""Processes and late readings may be this far apart; a clock that is further back was set back."""
 
 FIRST_BLOCK_S = 900.0
 LONGEST_BLOCK_S = 14_400.0
@@ -81,8 +85,20 @@ _CREATE = Statement(
 _CONFIGURE = Statement(
     "budget route identity limit_count cap window_s",
     f"""
-    UPDATE budgets SET limit_count = :limit_count, cap = :cap, window_s = :window_s
-    WHERE {_KEY} AND source = 'configuration'
+    UPDATE budgets SET cap = :cap,
+        limit_count = CASE WHEN source = 'header' THEN limit_count ELSE :limit_count END,
+        window_s = CASE WHEN source = 'header' THEN window_s ELSE :window_s END
+    WHERE {_KEY}
+    """,
+)
+
+# A row written later than now was written before the clock was set back: its instants move with the clock.
+_REBASE = Statement(
+    "budget route identity now",
+    f"""
+    UPDATE budgets SET window_ends_at = window_ends_at - (seen_at - :now), next_at = next_at - (seen_at - :now),
+        not_before = not_before - (seen_at - :now), seen_at = :now
+    WHERE {_KEY} AND seen_at > :now + {CLOCK_SLACK_S}
     """,
 )
 
@@ -94,12 +110,11 @@ _READ = Statement(
     """,
 )
 
-# A window that is over begins again; one that ends impossibly late was written under another clock.
+# A window that is over begins again.
 _ROLL = Statement(
     "budget route identity now",
     f"""
-    UPDATE budgets SET spent = 0, remaining = NULL, window_ends_at = :now + window_s
-    WHERE {_KEY} AND (window_ends_at <= :now OR window_ends_at > :now + window_s + 60)
+    UPDATE budgets SET spent = 0, remaining = NULL, window_ends_at = :now + window_s WHERE {_KEY} AND window_ends_at <= :now
     """,
 )
 
@@ -107,13 +122,12 @@ _ROLL = Statement(
 _TAKE = Statement(
     "budget route identity now wanted horizon burst",
     f"""
-    UPDATE budgets SET spent = spent + :wanted,
+    UPDATE budgets SET spent = spent + :wanted, seen_at = CASE WHEN seen_at > :now THEN seen_at ELSE :now END,
         next_at = CASE
-            WHEN next_at > :now + window_s THEN :now
             WHEN next_at < :now - (:burst - 1) * window_s / cap THEN :now - (:burst - 1) * window_s / cap
             ELSE next_at END + :wanted * window_s / cap
     WHERE {_KEY} AND cap > 0 AND not_before <= :now AND spent + :wanted <= cap
-        AND (next_at <= :now + :horizon OR next_at > :now + window_s)
+        AND next_at <= :now + :horizon
     RETURNING next_at, window_s / cap
     """,
 )
@@ -122,7 +136,8 @@ _OBSERVE = Statement(
     "budget route identity limit_count cap window_s window_ends_at spent remaining now",
     f"""
     UPDATE budgets SET limit_count = :limit_count, cap = :cap, window_s = :window_s, window_ends_at = :window_ends_at,
-        spent = :spent, remaining = :remaining, source = 'header', seen_at = :now, refusals = 0
+        spent = :spent, remaining = :remaining, source = 'header', refusals = 0,
+        seen_at = CASE WHEN seen_at > :now THEN seen_at ELSE :now END
     WHERE {_KEY}
     """,
 )
@@ -146,27 +161,31 @@ def configure(connection: Connection, bucket: Bucket, pace: Pace, now: float) ->
     """Create the bucket, or give one that no header has spoken of yet what the configuration says now."""
     cap = pace.limit - pace.reserve if pace.ceiling is None else min(pace.limit, pace.ceiling)
     _CREATE.run(connection, (*_key(bucket), pace.limit, cap, pace.window_s, now))
+    state = _state(connection, bucket)
+    if state.source == "header":
+        cap = pace.allowed(state.limit)
     _CONFIGURE.run(connection, (*_key(bucket), pace.limit, cap, pace.window_s))
 
 
 def take(connection: Connection, bucket: Bucket, wanted: int, now: float) -> Grant:
     """Up to `wanted` permits, or none and the seconds until it makes sense to ask again."""
     key = _key(bucket)
+    _REBASE.run(connection, (*key, now))
     _ROLL.run(connection, (*key, now))
-    cap, window_s, window_ends_at, spent, next_at, not_before, reason, _, _ = _state(connection, bucket)
-    possible = max(1, min(wanted, cap - spent))
+    state = _state(connection, bucket)
+    possible = max(1, min(wanted, state.cap - state.spent))
     row = _TAKE.first(connection, (*key, now, possible, PATIENCE_S, BURST))
     if row is not None:
         spacing = float(row[1])
         first_at = float(row[0]) - possible * spacing
         return Grant(possible, max(0.0, first_at - now), spacing)
-    if cap <= 0:
-        return Grant(0, window_s, reason=f"the {bucket.budget} budget is closed by configuration")
-    if not_before > now:
-        return Grant(0, not_before - now, reason=reason or "closed")
-    if spent >= cap:
-        return Grant(0, window_ends_at - now, reason=f"the {bucket.budget} budget of this window is spent")
-    return Grant(0, max(0.05, next_at - now - PATIENCE_S / 2), reason=f"the {bucket.budget} budget is paced")
+    if state.cap <= 0:
+        return Grant(0, state.window_s, reason=f"the {bucket.budget} budget is closed by configuration")
+    if state.not_before > now:
+        return Grant(0, state.not_before - now, reason=state.closed_reason or "closed")
+    if state.spent >= state.cap:
+        return Grant(0, state.window_ends_at - now, reason=f"the {bucket.budget} budget of this window is spent")
+    return Grant(0, max(0.05, state.next_at - now - PATIENCE_S / 2), reason=f"the {bucket.budget} budget is paced")
 
 
 def observe(
@@ -180,26 +199,25 @@ def observe(
     window_s: float | None,
     resets_in_s: float | None,
 ) -> None:
-    """Correct the bucket by what an answer's headers said. What they leave out stays as it is."""
-    cap, known_window, ends_at, spent, _, _, _, known_limit, source = _state(connection, bucket)
-    window = window_s or known_window
-    if resets_in_s is not None:
+    """Correct the bucket by what an answer's headers said when it came, at `now`. What they leave out stays as it is."""
+    state = _state(connection, bucket)
+    cap, spent, ends_at = state.cap, state.spent, state.window_ends_at
+    window = window_s or state.window_s
+    if resets_in_s is not None and 0 < resets_in_s <= 2 * window:
         far_end = now + resets_in_s + WINDOW_SLACK_S
-        if far_end > now + 2 * window + WINDOW_SLACK_S:
-            far_end = ends_at
+        if far_end - ends_at > window / 2:
+            # The far end's next window has begun before ours was over.
+            spent = 0
         if abs(far_end - ends_at) > WINDOW_SLACK_S:
-            # An answer from the window before says nothing of this one; an end further off is a window begun anew.
-            if ends_at - far_end > window / 2 and source == "header":
-                return
-            if far_end - ends_at > window / 2:
-                spent = 0
             ends_at = far_end
+    is_over = resets_in_s is not None and resets_in_s <= 0
     if limit is not None:
         cap = pace.allowed(limit)
-        if remaining is not None:
+        # What remained of a window that is over says nothing of this one.
+        if remaining is not None and not is_over:
             spent = max(spent, limit - remaining)
-    _OBSERVE.run(connection, (*_key(bucket), limit or known_limit, cap, window, ends_at, spent, remaining, now))
-    if remaining == 0 and limit is not None:
+    _OBSERVE.run(connection, (*_key(bucket), limit or state.limit, cap, window, ends_at, spent, remaining, now))
+    if remaining == 0 and limit is not None and not is_over:
         _CLOSE.run(connection, (*_key(bucket), ends_at, "the far end's headers say that nothing remains", now))
 
 
@@ -230,17 +248,19 @@ def _key(bucket: Bucket) -> tuple[str, str, str]:
     return (bucket.budget, bucket.route, bucket.identity)
 
 
-def _state(connection: Connection, bucket: Bucket) -> tuple[int, float, float, int, float, float, str | None, int, str]:
+class _State(NamedTuple):
+    cap: int
+    window_s: float
+    window_ends_at: float
+    spent: int
+    next_at: float
+    not_before: float
+    closed_reason: str | None
+    limit: int
+    source: str
+
+
+def _state(connection: Connection, bucket: Bucket) -> _State:
     row = _READ.first(connection, _key(bucket))
     assert row is not None, f"{bucket} was not configured"
-    return (
-        int(row[0]),
-        float(row[1]),
-        float(row[2]),
-        int(row[3]),
-        float(row[4]),
-        float(row[5]),
-        row[6],
-        int(row[7]),
-        str(row[8]),
-    )
+    return _State(*row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's transaction."""
 
 PAGE_CACHE_KIB = 16_384
+
+_MAGIC = b"SQLite format 3\0"
 
 
 def database_url(database: str) -> URL:
@@ -55,6 +58,7 @@ def open_reader(url: URL) -> Engine:
     path = Path(url.database or "")
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
+    _check_file(path)
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
@@ -86,16 +90,41 @@ def _create_file(url: URL) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise ConfigError(f"cannot create the database at {path}: {error.strerror or error}") from error
+    _check_file(path)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError as error:
+        raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
+    if head not in (b"", _MAGIC):
+        raise ConfigError(f"{path} is not an SQLite database")
 
 
 def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     # The timeout first: switching to WAL takes a lock that another process may hold.
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Where two processes switch a new file at one time, SQLite refuses one of them at once, whatever the time-out."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _read_only(connection: sqlite3.Connection, _record: Any) -> None:

@@ -51,6 +51,14 @@ _TAGS = Statement(
     WHERE r.full_name = :full_name AND t.gone_at IS NULL ORDER BY t.id
     """,
 )
+_TAGS_OF_WALK = Statement(
+    "full_name listing_id",
+    """
+    SELECT t.name, t.digest FROM listing_names n JOIN repositories r ON r.full_name = :full_name
+    JOIN tags t ON t.repository_id = r.id AND t.name = n.name
+    WHERE n.listing_id = :listing_id AND t.gone_at IS NULL ORDER BY t.id
+    """,
+)
 _WALK = Statement(
     "walk_key fresh_after",
     """
@@ -156,9 +164,11 @@ def _known_tags(connection: Connection, job: Job) -> Sequence[NewJob] | None:
     is_fresh = walked_at is not None and str(walked_at) >= job.fresh_after
     is_same = args.updated is not None and args.updated == walked_updated
     everything = args.tags == "all" and (is_fresh or is_same)
-    if everything or _walk_under_way(connection, job) is not None:
-        return after_tags(args, [(row[0], row[1]) for row in _TAGS.all(connection, (args.subject,))])
-    return None
+    listing = None if everything else _walk_under_way(connection, job)
+    if not everything and listing is None:
+        return None
+    rows = [] if everything or args.tags == "all" else _TAGS_OF_WALK.all(connection, (args.subject, listing))
+    return after_tags(args, [(row[0], row[1]) for row in rows or _TAGS.all(connection, (args.subject,))])
 
 
 def _walk_under_way(connection: Connection, job: Job) -> int | None:
@@ -167,8 +177,9 @@ def _walk_under_way(connection: Connection, job: Job) -> int | None:
     row = _WALK.first(connection, (walk, job.fresh_after))
     if row is None:
         return None
-    if row[1] is None:
-        join_walk(connection, walk, runs_of(connection, job.id))
+    is_open = row[1] is None
+    if is_open and not join_walk(connection, walk, runs_of(connection, job.id), but=job.key):
+        return None
     return int(row[0])
 
 

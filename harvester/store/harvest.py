@@ -40,6 +40,7 @@ def store_harvest(connection: Connection, harvest: Harvest, seen: Moment, *, fre
     walk: WalkStep | None = None
     repositories: list[Repository] = []
     tags: list[TagsSeen] = []
+    drifts: list[Drifted] = []
     for record in harvest.records:
         match record:
             case RepositorySeen(repository=repository):
@@ -54,8 +55,7 @@ def store_harvest(connection: Connection, harvest: Harvest, seen: Moment, *, fre
                 store_absence(connection, record, seen, fresh_after=fresh_after)
                 counts["absent"] += 1
             case Drifted():
-                _store_drift(connection, record, seen)
-                counts["refused"] += 1
+                drifts.append(record)
     if repositories:
         store_repositories(connection, repositories, seen)
         for repository in repositories:
@@ -65,22 +65,25 @@ def store_harvest(connection: Connection, harvest: Harvest, seen: Moment, *, fre
     else:
         for record in tags:
             known = _known_id(connection, record.repository, seen)
-            kept = store_tags(connection, known, record.tags, seen, source=record.source, listing_id=None)
-            counts["tags"] += kept.stored
+            counts["tags"] += store_tags(connection, known, record.tags, seen, source=record.source)
         if walk is not None:
             opened = open_walk(connection, walk, None, seen)
-            record_step(connection, opened, walk, seen, new_names=None, repository_id=None)
+            record_step(connection, opened, walk, seen, names=walk.names, repository_id=None)
+    for drifted in drifts:
+        _store_drift(connection, drifted, seen)
+    counts["refused"] += len(drifts)
     return counts
 
 
 def _store_tag_walk(connection: Connection, walk: WalkStep, pages: list[TagsSeen], seen: Moment) -> int:
-    known = _known_id(connection, walk.subject, seen)
+    known = _known_id(connection, walk.subject, seen) if pages else repository_id(connection, walk.subject)
     opened = open_walk(connection, walk, known, seen)
-    stored = new = 0
+    stored = 0
     for page in pages:
-        kept = store_tags(connection, known, page.tags, seen, source=page.source, listing_id=opened.listing_id)
-        stored, new = stored + kept.stored, new + kept.new_to_walk
-    record_step(connection, opened, walk, seen, new_names=new, repository_id=known)
+        assert known is not None
+        stored += store_tags(connection, known, page.tags, seen, source=page.source)
+    names = [tag.name for page in pages for tag in page.tags]
+    record_step(connection, opened, walk, seen, names=names, repository_id=known)
     return stored
 
 

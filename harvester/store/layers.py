@@ -59,15 +59,17 @@ _STEPS = Statement(
     """,
 )
 
-# The tag may have moved between the list and the question: the answer then has other images, and those that the digest is known
-# to have are still without layers.
 _HARVESTED = Statement(
     "digest seen",
+    "INSERT INTO harvested_digests (digest, harvested_at) VALUES (:digest, :seen) ON CONFLICT (digest) DO NOTHING",
+)
+
+# The tag may have moved between the list and the question: the answer then has other images than the digest is known to have.
+_UNANSWERED = Statement(
+    "digest",
     """
-    INSERT INTO harvested_digests (digest, harvested_at) SELECT :digest, :seen WHERE NOT EXISTS (
-        SELECT 1 FROM tags t JOIN tag_images ti ON ti.tag_id = t.id JOIN images i ON i.id = ti.image_id
-        WHERE t.digest = :digest AND i.kind = 'image' AND i.layers_from IS NULL)
-    ON CONFLICT (digest) DO NOTHING
+    SELECT DISTINCT i.digest FROM tags t JOIN tag_images ti ON ti.tag_id = t.id JOIN images i ON i.id = ti.image_id
+    WHERE t.digest = :digest AND i.kind = 'image' AND i.layers_from IS NULL
     """,
 )
 
@@ -98,10 +100,16 @@ def store_layers(connection: Connection, images: tuple[Image, ...], seen: Moment
     )
     _DETAILS.many(
         connection,
-        [(i.platform.digest, i.media_type, i.config_digest, i.created_at, i.layers_from) for i in images],
+        [
+            (i.platform.digest, i.media_type, i.config_digest, i.created_at, i.layers_from if i.layers else None)
+            for i in images
+        ],
     )
-    if tag_digest is not None:
-        _HARVESTED.many(connection, [(tag_digest, seen.text)])
+    # An empty answer says nothing, and what it says nothing of is asked again.
+    if tag_digest is not None and images:
+        unanswered = {row[0] for row in _UNANSWERED.all(connection, (tag_digest,))}
+        if unanswered <= platforms.keys():
+            _HARVESTED.run(connection, (tag_digest, seen.text))
     return len(new)
 
 

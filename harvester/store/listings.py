@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -10,9 +11,13 @@ from harvester.records import WalkStep
 from harvester.store.moment import Moment
 from harvester.store.statements import Statement
 
+# One that ended because a page failed goes on when that page is tried again.
 _OPEN = Statement(
     "walk_key",
-    "SELECT id, rows, refused FROM listings WHERE walk_key = :walk_key AND finished_at IS NULL ORDER BY id DESC LIMIT 1",
+    """
+    SELECT id, rows, refused FROM listings WHERE walk_key = :walk_key
+        AND (finished_at IS NULL OR stop_reason IN ('error', 'denied')) ORDER BY id DESC LIMIT 1
+    """,
 )
 
 # A walk that begins again while an older one of its kind stands open: the older one was abandoned.
@@ -35,7 +40,7 @@ _BEGIN = Statement(
 _STEP = Statement(
     "id rows refused reported_count next_page",
     """
-    UPDATE listings SET rows = :rows, refused = :refused,
+    UPDATE listings SET rows = :rows, refused = :refused, finished_at = NULL, stop_reason = NULL,
         reported_count = COALESCE(:reported_count, reported_count), next_page = :next_page WHERE id = :id
     """,
 )
@@ -56,8 +61,8 @@ _COMPLETE = Statement("id", "SELECT is_complete, started_at FROM listings WHERE 
 _MEET = Statement(
     "listing_id name", "INSERT INTO listing_names (listing_id, name) VALUES (:listing_id, :name) ON CONFLICT DO NOTHING"
 )
-_MET = Statement("listing_id", "SELECT count(*) FROM listing_names WHERE listing_id = :listing_id")
-_FORGET_NAMES = Statement(
+_FORGET_NAMES = Statement("listing_id", "DELETE FROM listing_names WHERE listing_id = :listing_id")
+_FORGET_OLD_NAMES = Statement(
     "walk_key",
     "DELETE FROM listing_names WHERE listing_id IN (SELECT id FROM listings WHERE walk_key = :walk_key)",
 )
@@ -85,38 +90,35 @@ def open_walk(connection: Connection, step: WalkStep, repository_id: int | None,
     if found is not None:
         return Walk(*found)
     _ABANDON.run(connection, (step.walk, seen.text, False))
-    if step.kind in ("namespace", "search"):
-        _FORGET_NAMES.run(connection, (step.walk,))
+    _FORGET_OLD_NAMES.run(connection, (step.walk,))
     row = _BEGIN.first(connection, (step.kind, step.subject, repository_id, seen.text, step.walk, False))
     assert row is not None
     return Walk(int(row[0]), 0, 0)
 
 
 def record_step(
-    connection: Connection,
-    walk: Walk,
-    step: WalkStep,
-    seen: Moment,
-    *,
-    new_names: int | None,
-    repository_id: int | None,
+    connection: Connection, walk: Walk, step: WalkStep, seen: Moment, *, names: Sequence[str], repository_id: int | None
 ) -> None:
-    """Note one page; where it was the last, why the walk ended and whether it saw everything.
-
-    `new_names` is the number of names this walk had not met before; null has them counted here.
-    """
-    listing_id, rows, refused = walk.listing_id, walk.rows, walk.refused + step.refused
-    if new_names is None:
-        _MEET.many(connection, [(listing_id, name) for name in step.names])
-        met = _MET.first(connection, (listing_id,))
-        rows = int(met[0]) if met else 0
+    """Note one page; where it was the last, why the walk ended and whether it saw everything."""
+    is_all_tags = step.kind == "tags" and step.stop_reason in ("end", "known", "wall")
+    if step.is_first and is_all_tags:
+        new = len(set(names))
     else:
-        rows += new_names
-    _STEP.run(connection, (listing_id, rows, refused, step.reported_count, step.next_page))
+        new = _MEET.many(connection, [(walk.listing_id, name) for name in dict.fromkeys(names)])
+    rows, refused = walk.rows + new, walk.refused + step.refused
+    _STEP.run(connection, (walk.listing_id, rows, refused, step.reported_count, step.next_page))
     if step.stop_reason is None:
         return
-    _END.run(connection, (listing_id, seen.text, step.stop_reason, True, False))
+    _END.run(connection, (walk.listing_id, seen.text, step.stop_reason, True, False))
+    if is_all_tags and not step.is_first:
+        # The tags themselves say what such a walk met.
+        _FORGET_NAMES.run(connection, (walk.listing_id,))
     if step.kind == "tags" and repository_id is not None:
-        complete = _COMPLETE.first(connection, (listing_id,))
+        complete = _COMPLETE.first(connection, (walk.listing_id,))
         if complete and complete[0]:
             _WALKED.run(connection, (repository_id, complete[1], step.updated))
+
+
+def end_abandoned(connection: Connection, walk_key: str, seen: Moment) -> None:
+    """End a walk whose page was given up: what it did not see is said to be missing."""
+    _ABANDON.run(connection, (walk_key, seen.text, False))

@@ -9,8 +9,11 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from harvester.errors import SchemaMismatch, StoreError
 
-HEAD = "0002"
-"""The revision this program works with; a test keeps it equal to the newest migration."""
+REVISIONS = ("0001", "0002")
+"""Every revision this program knows, oldest first; a test keeps the last one equal to the newest migration."""
+
+HEAD = REVISIONS[-1]
+"""The revision this program works with."""
 
 
 def current(connection: Connection) -> str | None:
@@ -28,9 +31,13 @@ def check(connection: Connection) -> None:
         return
     if found is None:
         raise SchemaMismatch("the database holds no harvester schema; `harvester db upgrade` makes one")
-    if found > HEAD:
+    if found.isdecimal() and found > HEAD:
         raise SchemaMismatch(
             f"the database is at revision {found}, newer than this program's {HEAD}; upgrade harvester"
+        )
+    if found not in REVISIONS:
+        raise SchemaMismatch(
+            f"the database is at revision {found}, which no harvester up to this one ({HEAD}) has made"
         )
     raise SchemaMismatch(f"the database is at revision {found}, this program needs {HEAD}; run `harvester db upgrade`")
 
@@ -45,9 +52,10 @@ def upgrade(engine: Engine) -> Literal["created", "upgraded", None]:
         found = current(connection)
         if found == HEAD:
             return None
-        if found is not None and found > HEAD:
+        if found is not None and found not in REVISIONS:
             check(connection)
-        if found is None and (strangers := inspect(connection).get_table_names()):
+        strangers = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
+        if found is None and strangers:
             raise SchemaMismatch(f"the database belongs to something else: it has the table `{strangers[0]}`")
         _run(connection)
     return "upgraded" if found else "created"

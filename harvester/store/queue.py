@@ -8,21 +8,28 @@ same transaction, by the writer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
 
 from harvester.clock import instant
 from harvester.jobs import KINDS, MAX_ATTEMPTS, Args, Dead, Done, Job, Lane, NewJob, Released, Retry, Settled, Snooze
+from harvester.store.listings import end_abandoned
 from harvester.store.moment import Moment
 from harvester.store.statements import Statement, select_in
 
 LEASE_S = 30
 """A lease is renewed at a third of its life; what a killed process held is free again after this time."""
 
+KEPT_S = 86_400
+"""How long the rows of jobs that are done stay."""
+
+PRUNED_AT_ONCE = 1000
+
 _LIVE = "state IN ('waiting', 'ready', 'running')"
 
-# A live job keeps the better priority, the earlier time and the stricter freshness; a running one is not touched.
+# A live job keeps the better priority and the stricter freshness; one that waits is not hastened, a running one not touched.
 _ADD = Statement(
     "kind lane key args priority now max_attempts fresh_after",
     f"""
@@ -43,11 +50,13 @@ _JOIN = Statement(
 )
 
 _SETTLED_IN_RUN = """
-    SELECT j.key FROM jobs j JOIN run_jobs r ON r.job_id = j.id
-    WHERE r.run_id = {} AND j.state IN ('done', 'dead') AND j.key IN ({values})
+    SELECT j.key FROM jobs j
+    WHERE EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = {} AND r.job_id = j.id)
+        AND j.state IN ('done', 'dead') AND j.key IN ({values})
     """
 
-_DUE = "SELECT id FROM jobs WHERE lane = :lane AND state = 'ready' AND priority = :priority AND run_at <= :now"
+# Whether a job is due is decided when it is made ready, not here: a clock that was set back must not hide it.
+_DUE = "SELECT id FROM jobs WHERE lane = :lane AND state = 'ready' AND priority = :priority"
 _CLAIM_TAIL = """
     UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_owner = :owner, lease_until = :until
     WHERE id IN ({due} ORDER BY run_at, id LIMIT :wanted)
@@ -55,9 +64,9 @@ _CLAIM_TAIL = """
     """
 
 # Each priority is probed on its own: one statement over all of them walks the index where statistics are missing.
-_CLAIM = Statement("lane priority now owner until wanted", _CLAIM_TAIL.format(due=_DUE))
+_CLAIM = Statement("lane priority owner until wanted", _CLAIM_TAIL.format(due=_DUE))
 _CLAIM_OF_RUN = Statement(
-    "lane priority now owner until wanted run_id",
+    "lane priority owner until wanted run_id",
     _CLAIM_TAIL.format(
         due=_DUE + " AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = jobs.id)"
     ),
@@ -80,27 +89,29 @@ _RENEW = Statement(
 
 _PROMOTE = Statement("now", "UPDATE jobs SET state = 'ready' WHERE state = 'waiting' AND run_at <= :now")
 _IS_DUE = Statement(
-    "lane now",
+    "lane now latest",
     """
     SELECT 1 WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND lane = :lane)
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'waiting' AND run_at <= :now)
-        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND lease_until < :now)
+        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest))
     """,
 )
 
+# A lease that ends later than any lease can was given before the clock was set back.
+_LAPSED = "state = 'running' AND (lease_until < :now OR lease_until > :latest)"
+
 _RESCUE_DEAD = Statement(
-    "now",
-    """
+    "now latest",
+    f"""
     UPDATE jobs SET state = 'dead', finished_at = :now, lease_owner = NULL, lease_until = NULL,
         last_error = COALESCE(last_error, 'the process that worked on it ended, every time')
-    WHERE state = 'running' AND lease_until < :now AND attempt >= max_attempts
+    WHERE {_LAPSED} AND attempt >= max_attempts RETURNING key
     """,
 )
 _RESCUE = Statement(
-    "now",
-    """
-    UPDATE jobs SET state = 'ready', run_at = :now, lease_owner = NULL, lease_until = NULL
-    WHERE state = 'running' AND lease_until < :now
+    "now latest",
+    f"""
+    UPDATE jobs SET state = 'ready', run_at = :now, lease_owner = NULL, lease_until = NULL WHERE {_LAPSED}
     """,
 )
 
@@ -109,12 +120,25 @@ _REVIVE = Statement(
     """
     UPDATE jobs SET state = 'ready', attempt = 0, run_at = :now, finished_at = NULL, last_error = NULL
     WHERE id = :id AND state = 'dead'
+        AND NOT EXISTS (SELECT 1 FROM jobs l WHERE l.key = jobs.key AND l.state IN ('waiting', 'ready', 'running'))
     """,
 )
 _DROP = Statement("id", "DELETE FROM jobs WHERE id = :id AND state = 'dead'")
 _DROP_LINKS = Statement("id", "DELETE FROM run_jobs WHERE job_id = :id")
 
 _LIVE_PAGES = Statement("low high", f"SELECT key FROM jobs WHERE key > :low AND key < :high AND {_LIVE}")
+
+# Jobs of an unfinished run stay: what it has settled is not asked again.
+_PRUNE = Statement(
+    "before most",
+    """
+    SELECT j.id FROM jobs j WHERE j.state = 'done' AND j.finished_at < :before
+        AND NOT EXISTS (SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id
+            WHERE l.job_id = j.id AND r.finished_at IS NULL)
+    ORDER BY j.id LIMIT :most
+    """,
+)
+_FORGET = Statement("id", "DELETE FROM jobs WHERE id = :id")
 
 _IS_DEAD = Statement("id", "SELECT 1 FROM jobs WHERE id = :id AND state = 'dead'")
 
@@ -146,9 +170,9 @@ def claim(connection: Connection, lane: Lane, now: Moment, *, owner: str, wanted
         if rest <= 0:
             break
         if run_id is None:
-            rows = _CLAIM.all(connection, (lane, priority, now.text, owner, until, rest))
+            rows = _CLAIM.all(connection, (lane, priority, owner, until, rest))
         else:
-            rows = _CLAIM_OF_RUN.all(connection, (lane, priority, now.text, owner, until, rest, run_id))
+            rows = _CLAIM_OF_RUN.all(connection, (lane, priority, owner, until, rest, run_id))
         # RETURNING keeps no order.
         jobs += [
             Job(
@@ -186,10 +210,12 @@ def runs_of(connection: Connection, job_id: int) -> list[int]:
     return [int(row[0]) for row in _RUNS_OF.all(connection, (job_id,))]
 
 
-def join_walk(connection: Connection, walk: str, run_ids: Sequence[int]) -> None:
-    """Let these runs wait for the live page job of a walk that is under way."""
+def join_walk(connection: Connection, walk: str, run_ids: Sequence[int], *, but: str) -> bool:
+    """Let these runs wait for the live page job of a walk that is under way, `but` that one; false when there is none."""
     rows = _LIVE_PAGES.all(connection, (f"{walk}:", f"{walk}:~"))
-    _JOIN.many(connection, [(run, row[0]) for run in run_ids for row in rows])
+    keys = [row[0] for row in rows if row[0] != but]
+    _JOIN.many(connection, [(run, key) for run in run_ids for key in keys])
+    return bool(keys)
 
 
 def renew(connection: Connection, now: Moment, *, owner: str) -> int:
@@ -204,19 +230,24 @@ def promote(connection: Connection, now: Moment) -> int:
 
 def is_due(connection: Connection, lane: Lane, now: Moment) -> bool:
     """Whether a claim could find anything: a ready job, a waiting one whose time has come, a lease that ran out."""
-    row = _IS_DUE.first(connection, (lane, now.text))
+    row = _IS_DUE.first(connection, (lane, now.text, instant(now.seconds + 2 * LEASE_S)))
     return row is not None
 
 
 def rescue(connection: Connection, now: Moment) -> int:
     """Free the jobs of processes that ended without a word; how many. One that never ends well is dead in the end."""
-    dead = _RESCUE_DEAD.run(connection, (now.text,))
-    return dead + _RESCUE.run(connection, (now.text,))
+    latest = instant(now.seconds + 2 * LEASE_S)
+    dead = _RESCUE_DEAD.all(connection, (now.text, latest))
+    for (key,) in dead:
+        end_abandoned(connection, key.rpartition(":")[0], now)
+    return len(dead) + _RESCUE.run(connection, (now.text, latest))
 
 
-def revive(connection: Connection, job_id: int, now: Moment) -> bool:
-    """Make a dead job ready again; false when there is no such dead job."""
-    return _REVIVE.run(connection, (job_id, now.text)) == 1
+def revive(connection: Connection, job_id: int, now: Moment) -> Literal["ready", "live", "missing"]:
+    """Make a dead job ready again, unless there is none of that id, or another live job asks for the same."""
+    if _IS_DEAD.first(connection, (job_id,)) is None:
+        return "missing"
+    return "ready" if _REVIVE.run(connection, (job_id, now.text)) else "live"
 
 
 def drop(connection: Connection, job_id: int) -> bool:
@@ -226,6 +257,14 @@ def drop(connection: Connection, job_id: int) -> bool:
         return False
     _DROP_LINKS.run(connection, (job_id,))
     return _DROP.run(connection, (job_id,)) == 1
+
+
+def prune(connection: Connection, now: Moment) -> int:
+    """Delete some jobs that were done more than `KEPT_S` ago; how many, `PRUNED_AT_ONCE` at the most. Dead ones stay."""
+    ids = [(row[0],) for row in _PRUNE.all(connection, (instant(now.seconds - KEPT_S), PRUNED_AT_ONCE))]
+    _DROP_LINKS.many(connection, ids)
+    _FORGET.many(connection, ids)
+    return len(ids)
 
 
 def _row(job: NewJob, now: Moment, fresh_after: str) -> tuple[object, ...]:

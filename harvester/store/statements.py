@@ -27,12 +27,11 @@ class Statement:
         self._sql = sql
         self._compiled: dict[str, tuple[str, tuple[int, ...] | None]] = {}
 
-    def many(self, connection: Connection, rows: Iterable[Row]) -> None:
-        """Run once per row; no row, no statement."""
+    def many(self, connection: Connection, rows: Iterable[Row]) -> int:
+        """Run once per row; the number of rows touched. No row, no statement."""
         sql, places = self._for(connection)
         batch = [self._arranged(row, places) for row in rows]
-        if batch:
-            connection.exec_driver_sql(sql, batch)
+        return connection.exec_driver_sql(sql, batch).rowcount if batch else 0
 
     def all(self, connection: Connection, row: Row = ()) -> Sequence[Row]:
         """The rows that come back."""

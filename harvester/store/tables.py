@@ -151,8 +151,6 @@ class Tag(Base):
     first_seen_at: Mapped[Instant]
     last_seen_at: Mapped[Instant]
     gone_at: Mapped[MaybeInstant]
-    listing_id: Mapped[int | None] = mapped_column(Id)
-    """The walk that last met this tag: how distinct names are counted."""
 
 
 class Image(Base):
@@ -286,7 +284,7 @@ class Listing(Base):
 
 
 class ListingName(Base):
-    """Names met by the newest walk of a namespace or a search."""
+    """Names met by a walk of several pages, so that each is counted once and another run can follow from them."""
 
     __tablename__ = "listing_names"
     __table_args__ = (CLUSTERED,)

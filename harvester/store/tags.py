@@ -16,7 +16,7 @@ from harvester.store.moment import Moment
 from harvester.store.statements import Statement, select_in
 
 _SAID = """
-    digest media_type content_type full_size status last_updated last_pushed last_pulled last_updater listing_id
+    digest media_type content_type full_size status last_updated last_pushed last_pulled last_updater
 """.split()
 
 _UPSERT = Statement(
@@ -53,8 +53,11 @@ _IMAGES = Statement(
     VALUES (:digest, :kind, :os, :architecture, :variant, :os_version, :size)
     ON CONFLICT (digest) DO UPDATE SET
         size = COALESCE(images.size, excluded.size), os = COALESCE(images.os, excluded.os),
-        architecture = COALESCE(images.architecture, excluded.architecture)
+        architecture = COALESCE(images.architecture, excluded.architecture),
+        variant = COALESCE(images.variant, excluded.variant), os_version = COALESCE(images.os_version, excluded.os_version)
     WHERE images.size IS NULL OR images.os IS NULL OR images.architecture IS NULL
+        OR (images.variant IS NULL AND excluded.variant IS NOT NULL)
+        OR (images.os_version IS NULL AND excluded.os_version IS NOT NULL)
     """,
 )
 
@@ -72,6 +75,15 @@ _TAG_IMAGES = Statement(
     """,
 )
 
+_ABSENT_TAGS = Statement(
+    "repository_id low high",
+    """
+    SELECT r.full_name FROM repositories r WHERE r.id = :repository_id AND EXISTS (
+        SELECT 1 FROM absences a WHERE a.subject > r.full_name || :low AND a.subject < r.full_name || :high)
+    """,
+)
+_FORGET_ABSENCE = Statement("subject", "DELETE FROM absences WHERE subject = :subject")
+
 _CLOSE_TAG = Statement("tag_id seen", "UPDATE tags SET gone_at = :seen WHERE id = :tag_id AND gone_at IS NULL")
 _OPEN_TAGS = Statement("repository_id", "SELECT id FROM tags WHERE repository_id = :repository_id AND gone_at IS NULL")
 _ONE_TAG = Statement(
@@ -86,16 +98,6 @@ class _Known(NamedTuple):
     digest: str | None
     gone_at: str | None
     last_seen_at: str
-    listing_id: int | None
-
-
-class Kept(NamedTuple):
-    """What came of one page of tags."""
-
-    stored: int
-    """Tags stored."""
-    new_to_walk: int
-    """Those that this walk had not met before."""
 
 
 def store_tags(
@@ -105,27 +107,29 @@ def store_tags(
     seen: Moment,
     *,
     source: str,
-    listing_id: int | None,
-) -> Kept:
-    """Insert or update the tags, their images and, where a digest changed, their history."""
+) -> int:
+    """Insert or update the tags, their images and, where a digest changed, their history; how many were stored."""
     by_name = {tag.name: tag for tag in tags}
     known = _known(connection, repository_id, list(by_name))
     current = [
         tag for tag in by_name.values() if tag.name not in known or _text(known[tag.name].last_seen_at) <= seen.text
     ]
-    _UPSERT.many(connection, [_row(repository_id, tag, listing_id, seen) for tag in current])
+    _UPSERT.many(connection, [_row(repository_id, tag, seen) for tag in current])
     ids = {name: row.id for name, row in known.items()}
     fresh = [tag.name for tag in current if tag.name not in ids]
     if fresh:
         ids |= {row.name: row.id for row in _known(connection, repository_id, fresh).values()}
-    moved = [tag for tag in current if tag.digest is not None and _has_moved(known.get(tag.name), tag)]
-    _CLOSE_INTERVAL.many(connection, [(ids[tag.name], seen.seconds) for tag in moved if tag.name in known])
-    _OPEN_INTERVAL.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), source) for t in moved])
+    ended = [tag for tag in current if tag.name in known and _ends_interval(known[tag.name], tag)]
+    _CLOSE_INTERVAL.many(connection, [(ids[tag.name], seen.seconds) for tag in ended])
+    begun = [tag for tag in current if tag.digest is not None and (tag.name not in known or tag in ended)]
+    _OPEN_INTERVAL.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), source) for t in begun])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
-    _LET_GO.many(connection, [(ids[tag.name],) for tag in moved if tag.name in known])
+    _LET_GO.many(
+        connection, [(ids[tag.name],) for tag in begun if tag in ended and known[tag.name].digest != tag.digest]
+    )
     _store_images(connection, current, ids)
-    new = sum(1 for name in by_name if listing_id is None or name not in known or known[name].listing_id != listing_id)
-    return Kept(len(current), new)
+    _forget_absences(connection, repository_id, current)
+    return len(current)
 
 
 def close_tags(
@@ -141,14 +145,22 @@ def close_tags(
     _OPEN_INTERVAL.many(connection, [(row[0], seen.seconds, None, None, source) for row in rows])
 
 
-def _has_moved(before: _Known | None, tag: Tag) -> bool:
-    return before is None or before.digest != tag.digest or before.gone_at is not None
+def _ends_interval(before: _Known, tag: Tag) -> bool:
+    """Whether what was so until now is so no more: the tag was gone, or its digest is another; no digest says nothing."""
+    return before.gone_at is not None or (tag.digest is not None and before.digest != tag.digest)
+
+
+def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag]) -> None:
+    """Take back what was said of the absence of tags that are there after all."""
+    row = _ABSENT_TAGS.first(connection, (repository_id, ":", ";"))
+    if row is not None:
+        _FORGET_ABSENCE.many(connection, [(f"{row[0]}:{tag.name}",) for tag in tags])
 
 
 def _known(connection: Connection, repository_id: int, names: list[str]) -> dict[str, _Known]:
     rows = select_in(
         connection,
-        "SELECT id, name, digest, gone_at, last_seen_at, listing_id FROM tags WHERE repository_id = {} AND name IN ({values})",
+        "SELECT id, name, digest, gone_at, last_seen_at FROM tags WHERE repository_id = {} AND name IN ({values})",
         names,
         first=(repository_id,),
     )
@@ -164,7 +176,7 @@ def _pushed(tag: Tag) -> int | None:
     return seconds_of(tag.last_pushed) if tag.last_pushed else None
 
 
-def _row(repository_id: int, t: Tag, listing_id: int | None, seen: Moment) -> tuple[object, ...]:
+def _row(repository_id: int, t: Tag, seen: Moment) -> tuple[object, ...]:
     return (
         repository_id,
         t.name,
@@ -177,7 +189,6 @@ def _row(repository_id: int, t: Tag, listing_id: int | None, seen: Moment) -> tu
         t.last_pushed,
         t.last_pulled,
         t.last_updater,
-        listing_id,
         seen.text,
     )
 

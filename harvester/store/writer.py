@@ -35,16 +35,23 @@ LINGER_S = 0.05
 """How long the first finished job of a batch waits for others."""
 
 
+def _started() -> Future[Any]:
+    """A future that cannot be cancelled: what is handed in is written, whoever still waits for it."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 @dataclass(slots=True)
 class _Settle:
     settled: Settled
-    future: Future[Counter[str]] = field(default_factory=Future)
+    future: Future[Counter[str]] = field(default_factory=_started)
 
 
 @dataclass(slots=True)
 class _Call:
     function: Callable[[Connection], Any]
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=_started)
 
 
 class Writer:
@@ -111,7 +118,7 @@ class Writer:
         except BaseException as error:
             if len(batch) == 1 or isinstance(error, OperationalError):
                 for item in batch:
-                    item.future.set_exception(_named(error))
+                    item.future.set_exception(_named(error, item))
                 return
             for item in batch:
                 self._write([item])
@@ -159,9 +166,12 @@ def settle_all(
     return counts
 
 
-def _named(error: BaseException) -> BaseException:
+def _named(error: BaseException, item: _Settle | _Call) -> BaseException:
     if isinstance(error, OperationalError):
         return StoreUnusable(f"the database cannot be written: {error.orig}")
     if isinstance(error, SQLAlchemyError):
         return StoreError(f"the database refused a row: {type(error).__name__}: {str(error).splitlines()[0]}")
+    if isinstance(item, _Settle) and not isinstance(error, HarvesterError):
+        # The driver's own words for values that no column takes: OverflowError, UnicodeEncodeError.
+        return StoreError(f"a row cannot be stored: {type(error).__name__}: {error}")
     return error

@@ -275,7 +275,7 @@ def _pool(proxy: str | None, connections: int) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy, trust_env=True)
     except (httpx.InvalidURL, ValueError, ImportError):
         # The address of a proxy may hold its password.
-        raise ConfigError("the proxy cannot be used; its address begins with http://, https:// or socks5://") from None
+        raise ConfigError("the proxy cannot be used; its address begins with http:// or https://") from None
     except OSError as error:
         raise ConfigError(f"the certificates cannot be read: {error}") from None
 

@@ -277,7 +277,6 @@ def upgrade() -> None:
         sa.Column("first_seen_at", INSTANT, nullable=False),
         sa.Column("last_seen_at", INSTANT, nullable=False),
         sa.Column("gone_at", INSTANT, nullable=True),
-        sa.Column("listing_id", ID, nullable=True),
         sa.ForeignKeyConstraint(["repository_id"], ["repositories.id"], name=op.f("fk_tags_repository_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tags")),
         sqlite_autoincrement=True,

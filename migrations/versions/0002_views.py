@@ -70,7 +70,7 @@ SQLITE = {
             WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
     FROM (
         SELECT full_name, day, pull_count, pulls, elapsed_s,
-            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS UNBOUNDED PRECEDING) AS earlier_pulls
+            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_pulls
         FROM (
             SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
                 p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s
@@ -157,7 +157,7 @@ POSTGRESQL = SQLITE | {
             WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
     FROM (
         SELECT full_name, day, pull_count, pulls, elapsed_s,
-            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS UNBOUNDED PRECEDING) AS earlier_pulls
+            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_pulls
         FROM (
             SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
                 p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s

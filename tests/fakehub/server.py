@@ -181,7 +181,7 @@ class FakeHub:
 
     async def _talk(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            connection = Connection(host, (reader, writer), lambda request: self._reply(request), self._clock)
+            connection = Connection(host, (reader, writer), self._reply, self._clock)
             await connection.serve()
         except asyncio.CancelledError:
             writer.transport.abort()

@@ -1,0 +1,1 @@
+"""Guards: what must stay true of the whole program, whoever changes it."""

@@ -1,0 +1,305 @@
+"""Query plans: what runs per job, per page and per second finds its rows by an index, whatever the size of the database."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from harvester import jobs
+from harvester.jobs import Args, Done, Harvest, Job, Settled
+from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
+from harvester.store import migrate, queue, runs
+from harvester.store.engine import database_url, open_writer
+from harvester.store.freshness import settle_known
+from harvester.store.harvest import store_harvest
+from harvester.store.moment import Moment
+from tests.guards import seeded
+
+ROWS = 3000
+NOW = Moment.of(1_795_190_400 + 3600)
+
+BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
+    *("instructions", "repositories", "harvested_digests", "listing_names")
+}
+"""Tables that grow with what is harvested: no statement here may read one from end to end."""
+
+OF_THE_LIVE = ("uq_jobs_live_key", "ix_jobs_lease")
+"""Indexes that hold the live jobs, or the running ones, and nothing else: these may be read from end to end."""
+
+
+class Plan(NamedTuple):
+    """A statement as it was run, and how SQLite means to answer it."""
+
+    sql: str
+    lines: list[str]
+
+    @property
+    def scanned(self) -> list[str]:
+        """Lines that read a big table, or an index over all of it, from end to end."""
+        tables = {
+            alias: table for table, alias in re.findall(r"(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(\w+))?", self.sql)
+        }
+        found = re.compile(r"SCAN (\w+)")
+        return [
+            line
+            for line in self.lines
+            if (scan := found.match(line))
+            and (scan[1] in BIG or tables.get(scan[1], "") in BIG)
+            and not line.endswith(OF_THE_LIVE)
+        ]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "template.db"
+    engine = open_writer(database_url(str(path)))
+    migrate.upgrade(engine)
+    engine.dispose()
+    seeded.fill(str(path), ROWS)
+    return path
+
+
+@pytest.fixture(params=["without statistics", "with statistics"])
+def connection(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Iterator[Connection]:
+    """A writing transaction on a seeded database."""
+    path = Path(shutil.copyfile(template, tmp_path / "harvester.db"))
+    engine = open_writer(database_url(str(path)))
+    if request.param == "with statistics":
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+@contextmanager
+def noted(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are run meanwhile, each once, with the parameters of its first row."""
+    seen: dict[str, Any] = {}
+
+    def note(_c: Connection, _cursor: Any, sql: str, parameters: Any, _context: Any, many: bool) -> None:
+        seen.setdefault(sql, parameters[0] if many else parameters)
+
+    found: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+        found.extend(seen.items())
+
+
+def plans(connection: Connection, act: Callable[[Connection], object]) -> list[Plan]:
+    """The plan of every statement that `act` runs."""
+    with noted(connection.engine) as statements:
+        act(connection)
+    return [
+        Plan(
+            sql,
+            [
+                str(row[3]).replace("COVERING INDEX", "INDEX")
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            ],
+        )
+        for sql, parameters in statements
+    ]
+
+
+def job(kind: jobs.Kind, args: Args, key: str = "x") -> Job:
+    return Job(1, kind, key, args, 1, NOW.text)
+
+
+A_JOB = jobs.images(Args(subject="ns1/r1", digest="sha256:t2"))
+LIVE = jobs.images(Args(subject="ns1/r1", digest="sha256:new"))
+A_TAG = Tag(
+    name="t10",
+    digest="sha256:moved",
+    last_pushed="2026-11-20T16:30:00Z",
+    platforms=(Platform(digest="sha256:i10", kind="image", os="linux", architecture="amd64", size=1),),
+)
+AN_IMAGE = Image(
+    platform=Platform(digest="sha256:i2", kind="image", os="linux", architecture="amd64"),
+    layers=(Layer("sha256:l2", 5, "RUN 2"), Layer(None, 0, "ENV x=1")),
+    layers_from="hub",
+)
+A_REPOSITORY = Repository(namespace="ns1", name="r1", source="detail", pull_count=7)
+
+
+def stored(*records: Any) -> Callable[[Connection], object]:
+    return lambda connection: store_harvest(connection, Harvest(records=records), NOW, fresh_after=NOW.text)
+
+
+def known(kind: jobs.Kind, args: Args) -> Callable[[Connection], object]:
+    return lambda connection: settle_known(connection, [job(kind, args)], NOW)
+
+
+# What is done, and an index that has to be in the plan of one of its statements.
+ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
+    "claim": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=None),
+        "SEARCH jobs USING INDEX ix_jobs_claim (lane=? AND priority=?)",
+    ),
+    "claim of a run": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=1),
+        "USING INDEX ix_jobs_claim (lane=? AND priority=?",
+    ),
+    "the run of a claimed job": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=1),
+        "SEARCH r USING PRIMARY KEY (run_id=? AND job_id=?)",
+    ),
+    "live key conflict": (
+        lambda c: queue.enqueue(c, [LIVE, LIVE], NOW, runs=[1], fresh_after=NOW.text),
+        "SEARCH jobs USING INDEX uq_jobs_live_key (key=?)",
+    ),
+    "what a run has settled": (
+        lambda c: queue.enqueue(c, [A_JOB, LIVE], NOW, runs=[1], fresh_after=NOW.text),
+        "SEARCH j USING INDEX ix_jobs_key (key=?)",
+    ),
+    "due waiting jobs": (lambda c: queue.promote(c, NOW), "SEARCH jobs USING INDEX ix_jobs_due (run_at<?)"),
+    "expired leases": (lambda c: queue.rescue(c, NOW), "jobs USING INDEX ix_jobs_lease"),
+    "whether anything is due": (lambda c: queue.is_due(c, "hub", NOW), "USING INDEX ix_jobs_claim (lane=?)"),
+    "held jobs": (
+        lambda c: queue.held(c, [job("images", A_JOB.args)], "somebody"),
+        "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)",
+    ),
+    "settling": (
+        lambda c: queue.settle(c, [Settled(job("images", A_JOB.args), Done(Harvest()), NOW.seconds)], NOW),
+        "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)",
+    ),
+    "the runs of a job": (lambda c: queue.runs_of(c, 1), "ix_run_jobs_job_id (job_id=?)"),
+    "the page of a walk": (
+        lambda c: queue.join_walk(c, "tags.page:x", [1], but=""),
+        "SEARCH jobs USING INDEX uq_jobs_live_key (key>? AND key<?)",
+    ),
+    "whether a run is over": (
+        lambda c: runs.finish_run(c, 1, NOW),
+        "SEARCH r USING PRIMARY KEY (run_id=? AND job_id=?)",
+    ),
+    "harvested digest": (
+        known("images", Args(subject="a/b", digest="sha256:t2")),
+        "SEARCH harvested_digests USING PRIMARY KEY (digest=?)",
+    ),
+    "harvested digests at once": (
+        lambda c: queue.enqueue(c, [A_JOB], NOW, runs=[1], fresh_after=NOW.text),
+        "SEARCH harvested_digests USING PRIMARY KEY (digest=?)",
+    ),
+    "tag by digest": (
+        known("images", Args(subject="a/b", digest="sha256:t2", pulls=True)),
+        "SEARCH t USING INDEX ix_tags_digest (digest=?)",
+    ),
+    "a detailed image": (
+        known("manifest", Args(subject="a/b", digest="sha256:i2")),
+        "SEARCH images USING INDEX sqlite_autoindex_images_1 (digest=?)",
+    ),
+    "a known repository": (
+        known("repository", Args(subject="ns1/r1")),
+        "SEARCH repositories USING INDEX sqlite_autoindex_repositories_1 (full_name=?)",
+    ),
+    "a known tag": (
+        known("tag", Args(subject="ns1/r1", tag="t10")),
+        "SEARCH t USING INDEX uq_tags_repository_id_name (repository_id=? AND name=?)",
+    ),
+    "tags of a repository by name": (
+        stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
+        "SEARCH tags USING INDEX uq_tags_repository_id_name (repository_id=? AND name=?)",
+    ),
+    "open interval of a tag": (
+        stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
+        "SEARCH tag_history USING PRIMARY KEY (tag_id=?)",
+    ),
+    "images of a moved tag": (
+        stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
+        "SEARCH tag_images USING PRIMARY KEY (tag_id=?)",
+    ),
+    "image by digest": (
+        stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
+        "SEARCH i USING INDEX sqlite_autoindex_images_1 (digest=?)",
+    ),
+    "pull history of a day": (
+        stored(RepositorySeen(repository=A_REPOSITORY)),
+        "SEARCH p USING PRIMARY KEY (repository_id=? AND observed_at>? AND observed_at<?)",
+    ),
+    "layer by digest": (
+        stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
+        "SEARCH l USING INDEX sqlite_autoindex_layers_1 (digest=?)",
+    ),
+    "instruction by hash": (
+        stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
+        "SEARCH t USING INDEX sqlite_autoindex_instructions_1 (hash=?)",
+    ),
+    "whether a digest's images are all there": (
+        stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
+        "SEARCH t USING INDEX ix_tags_digest (digest=?)",
+    ),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_the_plan_names_the_index_and_reads_no_big_table_from_end_to_end(connection: Connection, act: str) -> None:
+    do, wanted = ACTS[act]
+    found = plans(connection, do)
+    lines = [line for plan in found for line in plan.lines]
+    assert any(wanted in line for line in lines), "\n".join(lines)
+    assert [(line, plan.sql) for plan in found for line in plan.scanned] == []
+
+
+@pytest.mark.parametrize("act", ["what a run has settled", "claim of a run", "whether a run is over"])
+def test_no_question_about_a_run_reads_all_of_its_jobs(connection: Connection, act: str) -> None:
+    do, _ = ACTS[act]
+    whole_run = re.compile(r"(run_jobs|r) USING (PRIMARY KEY|INDEX \w+) \(run_id=\?\)")
+    lines = [(line, plan.sql) for plan in plans(connection, do) for line in plan.lines if whole_run.search(line)]
+    assert lines == []
+
+
+def test_renewing_leases_reads_the_running_jobs_only(connection: Connection) -> None:
+    [plan] = plans(connection, lambda c: queue.renew(c, NOW, owner="somebody"))
+    assert all("ix_jobs_lease" in line for line in plan.lines), plan.lines
+
+
+# What people ask by name.
+QUESTIONS = {
+    "SELECT * FROM v_tags WHERE full_name = 'ns1/r1'": "sqlite_autoindex_repositories_1 (full_name=?)",
+    "SELECT * FROM v_tags WHERE full_name = 'ns1/r1' AND tag = 't10'": "uq_tags_repository_id_name (repository_id=? AND name=?)",
+    "SELECT * FROM v_repositories WHERE full_name = 'ns1/r1'": "sqlite_autoindex_repositories_1 (full_name=?)",
+    "SELECT * FROM v_tag_images WHERE full_name = 'ns1/r1' AND tag = 't10'": "uq_tags_repository_id_name",
+    "SELECT * FROM v_tag_timeline WHERE full_name = 'ns1/r1' AND tag = 't10'": "uq_tags_repository_id_name",
+    "SELECT * FROM v_pull_history WHERE full_name = 'ns1/r1'": "USING PRIMARY KEY (repository_id=?)",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_view_asked_by_name_reads_no_big_table_from_end_to_end(connection: Connection, question: str) -> None:
+    [plan] = plans(connection, lambda c: c.exec_driver_sql(question))
+    assert any(QUESTIONS[question] in line for line in plan.lines), plan.lines
+    assert [line for line in plan.lines if line.startswith("SCAN") and line != "SCAN i"] == []
+
+
+def test_a_scan_is_seen_under_its_alias_too(connection: Connection) -> None:
+    sql = "SELECT 1 FROM jobs j JOIN tags t ON t.id = j.id WHERE j.last_error = 'x' OR t.status = 'x'"
+    [plan] = plans(connection, lambda c: c.exec_driver_sql(sql))
+    assert len(plan.scanned) == 1
+    [plan] = plans(connection, lambda c: c.exec_driver_sql("SELECT count(*) FROM layers WHERE size = 5"))
+    assert plan.scanned == ["SCAN layers"]
+
+
+@pytest.mark.parametrize(
+    ("index", "act"),
+    [
+        ("ix_jobs_claim", "claim"),
+        ("ix_jobs_due", "due waiting jobs"),
+        ("ix_jobs_lease", "expired leases"),
+        ("ix_tags_digest", "tag by digest"),
+        ("uq_tags_repository_id_name", "a known tag"),
+    ],
+)
+def test_without_its_index_the_plan_is_another(connection: Connection, index: str, act: str) -> None:
+    connection.exec_driver_sql(f"DROP INDEX {index}")
+    do, wanted = ACTS[act]
+    assert not any(wanted in line for plan in plans(connection, do) for line in plan.lines)

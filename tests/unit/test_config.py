@@ -1,0 +1,319 @@
+"""Settings: where a value comes from, what is refused and how that reads, credentials, and what must never be shown."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvester.config import Settings, credentials, load, user_agent
+from harvester.errors import ConfigError
+
+SECRET = "dckr_pat_s3cr3t-0f_the.operator"
+
+# Field, TOML name, environment name, default, a value as TOML, the same as environment text, what it becomes.
+SETTINGS: list[tuple[str, str, str, Any, str, str, Any]] = [
+    ("database", "database", "HARVESTER_DATABASE", "harvester.db", '"x.db"', "x.db", "x.db"),
+    ("hub_url", "hub.url", "HARVESTER_HUB_URL", "https://hub.docker.com", '"http://[::1]:1/"', "http://[::1]:1", None),
+    ("auth_url", "registry.auth_url", "HARVESTER_AUTH_URL", "https://auth.docker.io", '"http://a"', "http://a/", None),
+    (
+        "registry_url",
+        "registry.url",
+        "HARVESTER_REGISTRY_URL",
+        "https://registry-1.docker.io",
+        '"http://r:5000"',
+        "http://r:5000",
+        "http://r:5000",
+    ),
+    ("username", "auth.username", "DOCKERHUB_USERNAME", None, '"anna"', "anna", "anna"),
+    ("token_file", "auth.token_file", "DOCKERHUB_TOKEN_FILE", None, '"/run/token"', "/run/token", "/run/token"),
+    ("contact", "contact", "HARVESTER_CONTACT", None, '"a@example.com"', "a@example.com", "a@example.com"),
+    ("proxy", "proxy", "HARVESTER_PROXY", None, '"http://p:3128"', "http://p:3128", "http://p:3128"),
+    ("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", None, "90", "90", 90),
+    ("pulls", "limits.pulls", "HARVESTER_PULLS", 0, "40", "40", 40),
+    ("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", "50%", '"25%"', "25%", "25%"),
+]
+BECOMES = {"hub_url": "http://[::1]:1", "auth_url": "http://a"}
+NAMES = [pytest.param(*row[:3], id=row[0]) for row in SETTINGS]
+VALUES = [pytest.param(*row[:2], row[4], row[6] or BECOMES[row[0]], id=row[0]) for row in SETTINGS]
+TEXTS = [pytest.param(row[0], row[2], row[5], row[6] or BECOMES[row[0]], id=row[0]) for row in SETTINGS]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory; the operator's own variables are out of the way."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("HARVESTER_", "DOCKERHUB_"))]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def written(text: str, name: str = "settings.toml") -> str:
+    """A configuration file with this text, in the working directory."""
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def as_toml(name: str, value: str) -> str:
+    section, dot, key = name.rpartition(".")
+    return f"[{section}]\n{key} = {value}\n" if dot else f"{key} = {value}\n"
+
+
+def test_the_table_of_these_tests_has_every_setting_and_its_default() -> None:
+    assert {row[0]: row[3] for row in SETTINGS} == {field.name: field.default for field in fields(Settings)}
+    assert load(environment={}) == Settings()
+
+
+@pytest.mark.parametrize(("field", "toml", "value", "becomes"), VALUES)
+def test_the_file_sets_every_setting(field: str, toml: str, value: str, becomes: Any) -> None:
+    settings = load(file=written(as_toml(toml, value)), environment={})
+    assert settings == Settings(**{field: becomes})
+
+
+@pytest.mark.parametrize(("field", "variable", "text", "becomes"), TEXTS)
+def test_the_environment_sets_every_setting(field: str, variable: str, text: str, becomes: Any) -> None:
+    assert load(environment={variable: text}) == Settings(**{field: becomes})
+
+
+@pytest.mark.parametrize(("field", "toml", "variable"), NAMES)
+def test_a_flag_outdoes_the_environment_that_outdoes_the_file(field: str, toml: str, variable: str) -> None:
+    values = {
+        "hub_per_minute": ("10", "20", "30"),
+        "pulls": ("10", "20", "30"),
+        "pull_reserve": ('"10"', "20", "30"),
+    }.get(field, ('"http://one"', "http://two", "http://three"))
+    file = written(as_toml(toml, values[0]))
+    steps = [
+        load(environment={}),
+        load(file=file, environment={}),
+        load(file=file, environment={variable: values[1]}),
+        load(file=file, environment={variable: values[1]}, flags={field: values[2]}),
+    ]
+    found = [getattr(settings, field) for settings in steps]
+    assert found == [getattr(Settings(), field), *(type(found[1])(value.strip('"')) for value in values)]
+    assert load(file=file, environment={variable: ""}, flags={field: None}) == steps[1], "unset is not a value"
+
+
+def test_the_default_file_is_read_where_it_is_there_and_another_one_instead_where_it_is_named() -> None:
+    written('contact = "default"', "harvester.toml")
+    assert load(environment={}).contact == "default"
+    assert load(file=written('database = "other.db"'), environment={}) == Settings(database="other.db")
+
+
+def test_the_processes_own_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARVESTER_CONTACT", "me@example.com")
+    monkeypatch.setenv("DOCKERHUB_USERNAME", "anna")
+    monkeypatch.setenv("DOCKERHUB_TOKEN", SECRET)
+    settings = load()
+    assert settings.contact == "me@example.com"
+    assert credentials(settings) == ("anna", SECRET)
+
+
+@pytest.mark.parametrize(("typed", "becomes"), [("auto", None), ("0", 0), (0, 0), (" 7 ", 7), (100, 100)])
+def test_pulls_are_a_number_or_auto(typed: object, becomes: int | None) -> None:
+    assert load(environment={}, flags={"pulls": typed}).pulls == becomes
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown", "near"),
+    [
+        ('databse = "x"', "databse", "database"),
+        ('[hub]\nurI = "x"', "hub.urI", "hub.url"),
+        ("[limits]\nhub_per_minut = 1", "limits.hub_per_minut", "limits.hub_per_minute"),
+        ("[limits]\npull = 1", "limits.pull", "limits.pulls"),
+        ('[auth]\ntoken = "x"', "auth.token", "auth.token_file"),
+        ('[registry]\nauthurl = "x"', "registry.authurl", "registry.auth_url"),
+        ('hub_url = "x"', "hub_url", "hub.url"),
+        ("hub = 1", "hub", "hub.url"),
+        ("[hub.url]\nx = 1", "hub.url.x", "hub.url"),
+        ('[Hub]\nurl = "x"', "Hub.url", "hub.url"),
+        ("[limit]", "limit", "limits.pulls"),
+    ],
+)
+def test_an_unknown_key_of_the_file_is_named_with_the_nearest_known_one(text: str, unknown: str, near: str) -> None:
+    file = written(text)
+    with pytest.raises(ConfigError) as refusal:
+        load(file=file, environment={})
+    assert f"`{unknown}`, did you mean `{near}`?" in refusal.value.message
+    assert refusal.value.message.startswith(file)
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("HARVESTER_DATABSE", "HARVESTER_DATABASE"),
+        ("HARVESTER_HUB_RPN", "HARVESTER_HUB_RPM"),
+        ("HARVESTER_PULL", "HARVESTER_PULLS"),
+        ("HARVESTER_", "HARVESTER_PULLS"),
+    ],
+)
+def test_an_unknown_variable_is_named_with_the_nearest_known_one(variable: str, near: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(environment={variable: "x", "PATH": "/bin", "HARVEST": "corn", "DOCKER_HOST": "x"})
+    assert f"unknown setting `{variable}`, did you mean `{near}`?" in refusal.value.message
+
+
+def test_every_unknown_key_is_named_not_just_the_first() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(file=written("one = 1\ntwo = 2\n[hub]\nthree = 3"), environment={})
+    assert all(f"`{key}`" in refusal.value.message for key in ("one", "two", "hub.three"))
+    with pytest.raises(ConfigError) as refusal:
+        load(environment={"HARVESTER_ONE": "1", "HARVESTER_TWO": "2"})
+    assert all(f"`HARVESTER_{key}`" in refusal.value.message for key in ("ONE", "TWO"))
+    assert refusal.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("toml", "value"),
+    [
+        ("database", '""'),
+        ("database", "1"),
+        ("database", "true"),
+        ("database", '["x"]'),
+        ("database", '"a\\u0000b"'),
+        ("hub.url", '"hub.docker.com"'),
+        ("hub.url", '"ftp://hub"'),
+        ("hub.url", '"https://"'),
+        ("hub.url", '"https://anna:pw@hub"'),
+        ("hub.url", '"http://[::1"'),
+        ("hub.url", '"http://hub:port"'),
+        ("hub.url", '"http://hub:99999"'),
+        ("registry.url", "5000"),
+        ("registry.auth_url", '"  "'),
+        ("proxy", '"socks5://p"'),
+        ("proxy", '"p:3128"'),
+        ("proxy", '"http://p:port"'),
+        ("contact", '"me (at home)"'),
+        ("contact", '"käthe"'),
+        ("contact", '"a\\nb"'),
+        ("limits.hub_per_minute", "0"),
+        ("limits.hub_per_minute", "-1"),
+        ("limits.hub_per_minute", "1.5"),
+        ("limits.hub_per_minute", '"many"'),
+        ("limits.hub_per_minute", "true"),
+        ("limits.pulls", "-1"),
+        ("limits.pulls", '"Auto"'),
+        ("limits.pulls", "99999999999"),
+        ("limits.pull_reserve", '"101%"'),
+        ("limits.pull_reserve", '"half"'),
+        ("limits.pull_reserve", '"-5"'),
+        ("limits.pull_reserve", '"%"'),
+        ("limits.pull_reserve", '"99999999999999999999"'),
+        ("auth.token_file", "1"),
+        ("auth.username", '""'),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_setting(toml: str, value: str) -> None:
+    file = written(as_toml(toml, value))
+    with pytest.raises(ConfigError) as refusal:
+        load(file=file, environment={})
+    assert refusal.value.message.startswith(f"{file}: {toml}: ")
+    assert refusal.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [("HARVESTER_HUB_RPM", "x"), ("HARVESTER_PULLS", "-1"), ("HARVESTER_PROXY", "p"), ("HARVESTER_CONTACT", " ")],
+)
+def test_a_bad_value_of_the_environment_names_the_variable(variable: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable}: "):
+        load(environment={variable: text})
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"a = = 1", b"a = 1\na = 2", b"[hub\n"])
+def test_a_file_that_is_not_toml_is_one_line_that_names_it(folder: Path, text: bytes) -> None:
+    (folder / "bad.toml").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"^bad\.toml: ") as refusal:
+        load(file="bad.toml", environment={})
+    assert refusal.value.message.isprintable()
+
+
+@pytest.mark.parametrize("file", ["missing.toml", "."])
+def test_a_named_file_that_cannot_be_read_is_an_error(file: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load(file=file, environment={})
+
+
+# Credentials, and what is never shown.
+
+
+def test_credentials_come_from_the_environment_or_from_the_named_file() -> None:
+    environment = {"DOCKERHUB_USERNAME": "anna", "DOCKERHUB_TOKEN": f" {SECRET}\n"}
+    assert credentials(load(environment=environment), environment) == ("anna", SECRET)
+    file = written(f"{SECRET}\n", "token")
+    by_file = {"DOCKERHUB_USERNAME": "anna", "DOCKERHUB_TOKEN_FILE": file}
+    assert credentials(load(environment=by_file), by_file) == ("anna", SECRET)
+    by_toml = load(file=written(f'[auth]\nusername = "anna"\ntoken_file = "{file}"'), environment={})
+    assert credentials(by_toml, {}) == ("anna", SECRET)
+    assert credentials(by_toml, {"DOCKERHUB_TOKEN": "other"}) == ("anna", "other"), "the environment outdoes the file"
+    assert credentials(Settings(), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "says"),
+    [
+        (Settings(username="anna"), {}, "DOCKERHUB_TOKEN"),
+        (Settings(username="anna"), {"DOCKERHUB_TOKEN": "  "}, "DOCKERHUB_TOKEN"),
+        (Settings(), {"DOCKERHUB_TOKEN": SECRET}, "DOCKERHUB_USERNAME"),
+        (Settings(username="anna", token_file="missing"), {}, "missing"),
+        (Settings(username="anna", token_file="."), {}, "cannot read the token file"),
+        (Settings(username="anna", token_file="empty"), {}, "empty"),
+        (Settings(username="anna", token_file="binary"), {}, "not text"),
+    ],
+)
+def test_half_a_credential_is_an_error_that_says_which_half(
+    folder: Path, settings: Settings, environment: dict[str, str], says: str
+) -> None:
+    (folder / "empty").write_text("\n")
+    (folder / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
+    with pytest.raises(ConfigError, match=says) as refusal:
+        credentials(settings, environment)
+    assert SECRET not in refusal.value.message
+    assert refusal.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DOCKERHUB_USERNAME": "anna", "DOCKERHUB_TOKEN": SECRET},
+        {"HARVESTER_DATABASE": f"postgresql://anna:{SECRET}@db/harvester"},
+        {"HARVESTER_PROXY": f"http://anna:{SECRET}@proxy:3128"},
+    ],
+    ids=["token", "database", "proxy"],
+)
+def test_no_secret_is_in_the_settings_text(environment: dict[str, str]) -> None:
+    settings = load(environment=environment)
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        (f'[auth]\ntoken = "{SECRET}"', {}),
+        (f'[auth]\npassword = "{SECRET}"', {}),
+        (f'token = "{SECRET}', {}),
+        (f'[hub]\nurl = "https://anna:{SECRET}@hub.docker.com"', {}),
+        (f'[hub]\nurl = "https://anna:{SECRET}@h\u2100st"', {}),
+        (f'[registry]\nauth_url = "https://:{SECRET}@[auth"', {}),
+        (f'proxy = "socks5://anna:{SECRET}@proxy"', {}),
+        (f'proxy = "http://anna:{SECRET}@pr\u2100xy"', {}),
+        ("", {"HARVESTER_TOKEN": SECRET}),
+        ("", {"HARVESTER_PULLS": SECRET}),
+        ("", {"HARVESTER_HUB_URL": SECRET}),
+        ("", {"HARVESTER_CONTACT": f"({SECRET})"}),
+    ],
+)
+def test_no_secret_is_in_an_error_text(text: str, environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(file=written(text), environment=environment)
+    assert SECRET not in refusal.value.message
+
+
+def test_the_user_agent_is_the_version_and_the_contact_where_there_is_one() -> None:
+    assert user_agent(Settings(), "1.2.3") == "harvester/1.2.3"
+    assert user_agent(Settings(contact="me@example.com"), "1.2.3") == "harvester/1.2.3 (+me@example.com)"
+    assert user_agent(Settings(contact="https://example.com/x"), "1.2.3") == "harvester/1.2.3 (+https://example.com/x)"
