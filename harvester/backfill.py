@@ -212,12 +212,12 @@ def _note(report: Report, summary: Summary) -> None:
 
 
 def _look_back(reader: Engine, run: Run, summary: Summary) -> None:
-    with reader.connect() as connection:
+    with reader.begin() as connection:
         summary.dead = reads.dead_of_run(connection, run.id)
         summary.incomplete = reads.incomplete_of_run(connection, run.id, run.pass_began_at)
         summary.rows = reads.row_counts(connection)
 
 
 def _left(reader: Engine, run_id: int) -> list[runs.Left]:
-    with reader.connect() as connection:
+    with reader.begin() as connection:
         return runs.left_of(connection, run_id)

@@ -122,7 +122,7 @@ def worker_of(parts: Parts, clock: Clock, *, run_id: int | None, on_report: Call
 
     async def is_due(lane: Lane) -> bool:
         def ask() -> bool:
-            with parts.reader.connect() as connection:
+            with parts.reader.begin() as connection:
                 return queue.is_due(connection, lane, Moment.of(clock.time()))
 
         return await asyncio.to_thread(ask)

@@ -37,6 +37,8 @@ def configure(*, form: Literal["console", "json"], is_quiet: bool) -> None:
     )
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # What is filtered out costs next to nothing: a line per request is.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if is_quiet else logging.INFO),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

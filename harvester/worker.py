@@ -36,6 +36,7 @@ from harvester.errors import (
     Walled,
 )
 from harvester.jobs import (
+    KINDS,
     MAX_ATTEMPTS,
     Dead,
     Done,
@@ -60,8 +61,13 @@ log = structlog.get_logger(__name__)
 SLOTS: dict[Lane, int] = {"hub": 4, "pulls": 1}
 """Jobs of a lane that ask the far end at one time: a handful of connections is the fastest setting there is."""
 
-AHEAD = 12
-"""Jobs claimed beyond the free slots, so that one claim serves several."""
+LEAST_AHEAD = 8
+MOST_AHEAD = 64
+"""Jobs claimed beyond the free slots, so that one claim serves several: the more, the faster they are used up."""
+
+QUICK_S = 0.2
+SLOW_S = 2.0
+"""Claims nearer than the one to each other take more jobs, claims further apart than the other take fewer."""
 
 UNSETTLED = 400
 """Finished jobs on their way into the database at the most; a slot waits beyond that."""
@@ -124,6 +130,10 @@ class Worker:
     _asking: set[asyncio.Task[None]] = field(default_factory=set)
     _settling: set[asyncio.Task[None]] = field(default_factory=set)
     _closed_until: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0.0))
+    _peek_at: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0.0))
+    _hints: set[Lane] = field(default_factory=set)
+    _ahead: int = LEAST_AHEAD
+    _claimed_at: float = 0.0
     _draining: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -177,8 +187,8 @@ class Worker:
         """Claim for every open lane that has room; how many jobs there were, those included that the store knew."""
         total = 0
         for lane, tasks in self._tasks.items():
-            room = SLOTS[lane] + AHEAD - len(tasks)
-            if room <= AHEAD // 2 or self.closed_for(lane) or self._draining:
+            room = SLOTS[lane] + self._ahead - len(tasks)
+            if room <= self._ahead // 2 or self.closed_for(lane) or self._draining:
                 continue
 
             def take(connection: Connection, lane: Lane = lane, room: int = room) -> tuple[int, list[Job]]:
@@ -188,15 +198,38 @@ class Worker:
                 jobs = queue.claim(connection, lane, now, owner=self.owner, wanted=room, run_id=self.run_id)
                 return len(jobs), settle_known(connection, jobs, now)
 
-            if not tasks and not await self.is_due(lane):
+            if not tasks and not await self._may_be_due(lane):
                 continue
-            claimed, rest = await self.writer.call(take)
+            self._hints.discard(lane)
+            claimed, rest = await self.writer.call(take, is_urgent=len(tasks) <= SLOTS[lane])
+            self._pace_claims()
             total += claimed
+            if claimed:
+                # What the store knew may have been followed by more.
+                self._hints.add(lane)
             for job in rest:
                 task = asyncio.create_task(self._work(job, lane))
                 tasks.add(task)
                 task.add_done_callback(partial(self._left, tasks))
         return total
+
+    def _pace_claims(self) -> None:
+        now = self.clock.monotonic()
+        since, self._claimed_at = now - self._claimed_at, now
+        if since < QUICK_S:
+            self._ahead = min(MOST_AHEAD, self._ahead * 2)
+        elif since > SLOW_S:
+            self._ahead = max(LEAST_AHEAD, self._ahead // 2)
+
+    async def _may_be_due(self, lane: Lane) -> bool:
+        """Whether to claim for an idle lane: our own work brought jobs for it, or a look now and then finds some."""
+        if lane in self._hints:
+            return True
+        now = self.clock.monotonic()
+        if now < self._peek_at[lane]:
+            return False
+        self._peek_at[lane] = now + PEEK_S
+        return await self.is_due(lane)
 
     def _left(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
         tasks.discard(task)
@@ -256,6 +289,8 @@ class Worker:
             counts = await self.writer.settle(settled)
         finally:
             self._room.release()
+        if isinstance(settled.outcome, Done | Dead):
+            self._hints.update(KINDS[new.kind][0] for new in settled.outcome.harvest.follow_ups)
         self.on_report(Report(job=settled.job, outcome=settled.outcome, error=error, counts=counts))
 
     def _outcome_of(self, error: Exception, job: Job, lane: Lane) -> Outcome:

@@ -24,6 +24,9 @@ BUSY_TIMEOUT_MS = 30_000
 
 PAGE_CACHE_KIB = 16_384
 
+CHECKPOINT_PAGES = 4000
+"""Pages of the WAL (16 MB) after which they are copied into the file: pages written again meanwhile are copied once."""
+
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -110,6 +113,7 @@ def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
 
 

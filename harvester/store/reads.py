@@ -115,7 +115,7 @@ def answer(database: str, ask: Callable[[Connection], Answer]) -> Answer:
     """What `ask` reads from the database as it stands. Raises `StoreError` without one, `SchemaMismatch` with another program's."""
     reader = open_reader(database_url(database))
     try:
-        with reader.connect() as connection:
+        with reader.begin() as connection:
             migrate.check(connection)
             return ask(connection)
     finally:

@@ -1,16 +1,19 @@
-"""SQL compiled once and run with plain tuples. Rank 2.
+"""SQL compiled once and run with plain tuples. Rank 3.
 
-SQLAlchemy turns the named parameters into the driver's own style; what is skipped is its per-call work, which costs more than
-SQLite itself when a batch has a few rows. Bind processors are skipped too: columns on this path are text and numbers. The SQL is
-the common part of SQLite (3.35 and later) and PostgreSQL: both know ON CONFLICT and RETURNING.
+SQLAlchemy turns the named parameters into the driver's own style, holds the connection and the transaction, and gives errors their
+common form; what is skipped is its work per call, which costs more than SQLite itself when a batch has a few rows. Bind processors
+are skipped too: columns on this path are text and numbers. The SQL is the common part of SQLite (3.35 and later) and PostgreSQL:
+both know ON CONFLICT and RETURNING.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = tuple[Any, ...]
@@ -31,12 +34,17 @@ class Statement:
         """Run once per row; the number of rows touched. No row, no statement."""
         sql, places = self._for(connection)
         batch = [self._arranged(row, places) for row in rows]
-        return connection.exec_driver_sql(sql, batch).rowcount if batch else 0
+        if not batch:
+            return 0
+        with _Errors(connection, sql):
+            cursor = connection.connection.cursor()
+            cursor.executemany(sql, batch)
+            return int(cursor.rowcount)
 
-    def all(self, connection: Connection, row: Row = ()) -> Sequence[Row]:
+    def all(self, connection: Connection, row: Row = ()) -> list[Row]:
         """The rows that come back."""
         sql, places = self._for(connection)
-        return connection.exec_driver_sql(sql, self._arranged(row, places)).fetchall()
+        return _fetched(connection, sql, self._arranged(row, places))
 
     def first(self, connection: Connection, row: Row = ()) -> Row | None:
         """The first row that comes back."""
@@ -46,7 +54,10 @@ class Statement:
     def run(self, connection: Connection, row: Row = ()) -> int:
         """The number of rows touched."""
         sql, places = self._for(connection)
-        return connection.exec_driver_sql(sql, self._arranged(row, places)).rowcount
+        with _Errors(connection, sql):
+            cursor = connection.connection.cursor()
+            cursor.execute(sql, self._arranged(row, places))
+            return int(cursor.rowcount)
 
     def _for(self, connection: Connection) -> tuple[str, tuple[int, ...] | None]:
         name = connection.dialect.name
@@ -57,15 +68,16 @@ class Statement:
             assert set(compiled.binds) == set(self._parameters), (compiled.binds, self._parameters)
             order = compiled.positiontup
             places = None if order is None else tuple(self._parameters.index(bind) for bind in order)
+            if places == tuple(range(len(self._parameters))):
+                places = ()
             found = self._compiled[name] = (str(compiled), places)
         return found
 
     def _arranged(self, row: Row, places: tuple[int, ...] | None) -> Any:
         if places is None:
             return dict(zip(self._parameters, row, strict=True))
-        if len(places) == len(row) and places == tuple(range(len(row))):
-            return row
-        return tuple([row[place] for place in places])
+        # No places: the driver takes the row as it stands.
+        return tuple([row[place] for place in places]) if places else row
 
 
 def select_in(connection: Connection, sql: str, values: Sequence[Any], *, first: Row = ()) -> list[Row]:
@@ -75,5 +87,35 @@ def select_in(connection: Connection, sql: str, values: Sequence[Any], *, first:
     for start in range(0, len(values), MOST_PARAMETERS):
         part = values[start : start + MOST_PARAMETERS]
         statement = sql.format(*[mark] * len(first), values=",".join([mark] * len(part)))
-        rows.extend(connection.exec_driver_sql(statement, (*first, *part)).fetchall())
+        rows.extend(_fetched(connection, statement, (*first, *part)))
     return rows
+
+
+def _fetched(connection: Connection, sql: str, parameters: Any) -> list[Row]:
+    with _Errors(connection, sql):
+        cursor = connection.connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()  # type: ignore[return-value]
+
+
+class _Errors:
+    """The driver's errors in SQLAlchemy's form, as its own calls would raise them."""
+
+    __slots__ = ("_connection", "_sql")
+
+    def __init__(self, connection: Connection, sql: str) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        base = self._connection.dialect.loaded_dbapi.Error
+        if isinstance(error, base):
+            dialect = self._connection.dialect
+            raise DBAPIError.instance(self._sql, None, error, base, hide_parameters=True, dialect=dialect) from error

@@ -8,12 +8,12 @@ is done again alone, so that one impossible row sinks only its own job.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -35,23 +35,17 @@ LINGER_S = 0.05
 """How long the first finished job of a batch waits for others."""
 
 
-def _started() -> Future[Any]:
-    """A future that cannot be cancelled: what is handed in is written, whoever still waits for it."""
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()
-    return future
-
-
 @dataclass(slots=True)
 class _Settle:
     settled: Settled
-    future: Future[Counter[str]] = field(default_factory=_started)
+    future: asyncio.Future[Counter[str]]
 
 
 @dataclass(slots=True)
 class _Call:
     function: Callable[[Connection], Any]
-    future: Future[Any] = field(default_factory=_started)
+    future: asyncio.Future[Any]
+    is_urgent: bool
 
 
 class Writer:
@@ -67,15 +61,18 @@ class Writer:
 
     async def settle(self, settled: Settled) -> Counter[str]:
         """Settle one job with all it found. Raises `LeaseLost` when somebody else has it, `StoreError` when it cannot be kept."""
-        item = _Settle(settled)
+        item = _Settle(settled, asyncio.get_running_loop().create_future())
         self._inbox.put(item)
-        return await asyncio.wrap_future(item.future)
+        return await item.future
 
-    async def call(self, function: Callable[[Connection], Result]) -> Result:
-        """What `function` returns, run inside a writing transaction that is committed before this returns."""
-        item = _Call(function)
+    async def call(self, function: Callable[[Connection], Result], *, is_urgent: bool = True) -> Result:
+        """What `function` returns, run inside a writing transaction that is committed before this returns.
+
+        A call that is not urgent waits a moment for others to share its transaction.
+        """
+        item = _Call(function, asyncio.get_running_loop().create_future(), is_urgent)
         self._inbox.put(item)
-        result: Result = await asyncio.wrap_future(item.future)
+        result: Result = await item.future
         return result
 
     def close(self) -> None:
@@ -98,7 +95,7 @@ class Writer:
         if first is None:
             return [], True
         batch = [first]
-        urgent = isinstance(first, _Call)
+        urgent = isinstance(first, _Call) and first.is_urgent
         deadline = self._clock.monotonic() + LINGER_S
         while len(batch) < BATCH:
             patience = 0.0 if urgent else max(0.0, deadline - self._clock.monotonic())
@@ -108,7 +105,7 @@ class Writer:
                 break
             if item is None:
                 return batch, True
-            urgent = urgent or isinstance(item, _Call)
+            urgent = urgent or (isinstance(item, _Call) and item.is_urgent)
             batch.append(item)
         return batch, False
 
@@ -116,18 +113,17 @@ class Writer:
         try:
             results = self._transaction(batch)
         except BaseException as error:
-            if len(batch) == 1 or isinstance(error, OperationalError):
+            if len(batch) > 1 and not isinstance(error, OperationalError):
                 for item in batch:
-                    item.future.set_exception(_named(error, item))
+                    self._write([item])
                 return
-            for item in batch:
-                self._write([item])
-            return
-        for item, result in zip(batch, results, strict=True):
-            if isinstance(result, HarvesterError):
-                item.future.set_exception(result)
-            else:
-                item.future.set_result(result)
+            results = [_named(error, item) for item in batch]
+        loops = {item.future.get_loop() for item in batch}
+        for loop in loops:
+            answers = [(i.future, r) for i, r in zip(batch, results, strict=True) if i.future.get_loop() is loop]
+            # One wake-up for all of them; nobody listens where the loop has ended.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_answer, answers)
 
     def _transaction(self, batch: list[_Settle | _Call]) -> list[Any]:
         finished = [item.settled for item in batch if isinstance(item, _Settle)]
@@ -143,6 +139,17 @@ class Writer:
             else counts.get(item.settled.job.id) or LeaseLost(item.settled.job.key)
             for place, item in enumerate(batch)
         ]
+
+
+def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in answers:
+        # Whoever stopped waiting needs no answer; what was handed in is written all the same.
+        if future.cancelled():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def settle_all(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -63,7 +64,12 @@ class Transport:
         self._clock = clock
         self._body_cap = body_cap
         self._total_s = total_s
-        self._inner = inner if inner is not None else _pool(proxy, connections)
+        # One transport per connection: a pool of several looks at all of them at the start and the end of each request.
+        # The one used last at a host is used there next, so that a slow crawl keeps one connection and lets others end.
+        self._idle: dict[tuple[str, bytes], list[httpx.AsyncBaseTransport]] = {}
+        self._opened: list[httpx.AsyncBaseTransport] = []
+        self._open: Callable[[], httpx.AsyncBaseTransport] = _opener(proxy) if inner is None else lambda: inner
+        self._free = asyncio.Semaphore(connections)
         self._user_agent = user_agent.encode("ascii")
         self._extensions = {
             "timeout": {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": total_s},
@@ -100,7 +106,8 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._inner.aclose()
+        for connection in self._opened:
+            await connection.aclose()
 
     def __repr__(self) -> str:
         return f"Transport(requests={sum(self.requests.values())})"
@@ -134,13 +141,18 @@ class Transport:
     async def _exchange(self, request: httpx.Request, call: Call, at: str, left_s: float) -> Answer:
         budget = call.budgets[0]
         try:
-            async with asyncio.timeout(left_s):
-                response = await self._inner.handle_async_request(request)
+            async with asyncio.timeout(left_s), self._free:
+                idle = self._idle.setdefault((request.url.scheme, request.url.netloc), [])
+                connection = idle.pop() if idle else self._connection()
                 try:
-                    headers = Headers.of_raw(response.headers.raw)
-                    body = await self._body(response, headers, call, at)
+                    response = await connection.handle_async_request(request)
+                    try:
+                        headers = Headers.of_raw(response.headers.raw)
+                        body = await self._body(response, headers, call, at)
+                    finally:
+                        await response.aclose()
                 finally:
-                    await response.aclose()
+                    idle.append(connection)
         except TimeoutError:
             raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -150,6 +162,11 @@ class Transport:
             # The library's text may quote a header of the request, so only its kind is told.
             raise Unavailable(f"the connection failed: {type(error).__name__}", url=at, budget=budget) from None
         return Answer(response.status_code, headers, body, at)
+
+    def _connection(self) -> httpx.AsyncBaseTransport:
+        opened = self._open()
+        self._opened.append(opened)
+        return opened
 
     async def _body(self, response: httpx.Response, headers: Headers, call: Call, at: str) -> bytes:
         status = response.status_code
@@ -266,18 +283,22 @@ def _exceeds(length: str, cap: int) -> bool:
     return length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > cap)
 
 
-def _pool(proxy: str | None, connections: int) -> httpx.AsyncHTTPTransport:
-    limits = httpx.Limits(
-        max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP_ALIVE_S
-    )
+def _opener(proxy: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
+    """What opens transports of one connection each. They share the certificates."""
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_S)
     try:
-        # Here `trust_env` concerns the certificates only: proxies out of the environment are the client's doing.
-        return httpx.AsyncHTTPTransport(limits=limits, proxy=proxy, trust_env=True)
+        certificates = httpx.create_ssl_context(trust_env=True)
+
+        def opened() -> httpx.AsyncHTTPTransport:
+            return httpx.AsyncHTTPTransport(verify=certificates, limits=limits, proxy=proxy, trust_env=False)
+
+        opened()
     except (httpx.InvalidURL, ValueError, ImportError):
         # The address of a proxy may hold its password.
         raise ConfigError("the proxy cannot be used; its address begins with http:// or https://") from None
     except OSError as error:
         raise ConfigError(f"the certificates cannot be read: {error}") from None
+    return opened
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
