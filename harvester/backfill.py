@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 
 from harvester.clock import Clock
-from harvester.composition import Parts, assembled, open_store, worker_of
+from harvester.composition import Parts, assembled, open_store, paces, worker_of
 from harvester.config import Settings
 from harvester.errors import HarvesterError, StoreError
 from harvester.jobs import Args, Dead, Done, NewJob, Retry, namespace_page, repository, search_page
@@ -119,7 +119,7 @@ async def _run(
     began = clock.monotonic()
     summary = Summary()
     progress = Progress(clock, request.is_quiet)
-    pulls = settings.pulls != 0
+    pulls = paces(settings)["pulls"].limit > 0
     async with assembled(settings, engine, clock, credential=credential, on_hold=progress.hold) as parts:
         while await parts.writer.call(lambda connection: queue.prune(connection, Moment.of(clock.time()))):
             continue

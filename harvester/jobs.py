@@ -81,6 +81,13 @@ class Job:
     """1 at the first try."""
     fresh_after: str
     """What was stored at this instant or later is not asked again."""
+    rescues: int = 0
+    """Attempts that ended with their process, at no fault of the job's."""
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count."""
+        return self.attempt - self.rescues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

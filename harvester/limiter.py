@@ -84,8 +84,10 @@ class Limiter:
         now = self._clock.time()
 
         def closing(connection: Connection) -> None:
+            # All budgets at once: the far end means the address, not who asks from it.
+            shut = buckets.close_address if set(budgets) >= set(self._buckets) else buckets.close
             for budget in budgets:
-                buckets.close(connection, self._buckets[budget], seconds, reason, now)
+                shut(connection, self._buckets[budget], seconds, reason, now)
 
         self._discard(budgets)
         await self._writer.call(closing)
@@ -100,8 +102,8 @@ class Limiter:
 
     async def flush(self) -> None:
         """Write down the readings that no request has carried to the ledger yet."""
-        if any(self._readings.values()):
-            await self._writer.call(self._reconcile)
+        if readings := self._read():
+            await self._writer.call(lambda connection: self._reconcile(connection, readings))
 
     def _fetched(self, budget: Budget) -> float | None:
         block = self._blocks[budget]
@@ -117,8 +119,10 @@ class Limiter:
         wanted = max(1, int(BLOCK_S / self._spacing[budget])) if budget in self._spacing else 1
         now = self._clock.time()
 
+        readings = self._read()
+
         def fetch(connection: Connection) -> Grant:
-            self._reconcile(connection)
+            self._reconcile(connection, readings)
             return buckets.take(connection, self._buckets[budget], wanted, now)
 
         grant = await self._writer.call(fetch)
@@ -135,20 +139,25 @@ class Limiter:
         await self._clock.sleep(grant.wait_s)
         return None
 
-    def _reconcile(self, connection: Connection) -> None:
-        for budget, readings in self._readings.items():
-            while readings:
-                came_at, r = readings.popleft()
-                buckets.observe(
-                    connection,
-                    self._buckets[budget],
-                    self._paces[budget],
-                    came_at,
-                    limit=r.limit,
-                    remaining=r.remaining,
-                    window_s=r.window_s,
-                    resets_in_s=r.resets_in_s,
-                )
+    def _read(self) -> list[tuple[Budget, float, Reading]]:
+        """The readings so far, taken out: what they are handed to may be done twice, should its transaction fail."""
+        taken = [(budget, at, reading) for budget, kept in self._readings.items() for at, reading in kept]
+        for kept in self._readings.values():
+            kept.clear()
+        return taken
+
+    def _reconcile(self, connection: Connection, readings: list[tuple[Budget, float, Reading]]) -> None:
+        for budget, came_at, r in readings:
+            buckets.observe(
+                connection,
+                self._buckets[budget],
+                self._paces[budget],
+                came_at,
+                limit=r.limit,
+                remaining=r.remaining,
+                window_s=r.window_s,
+                resets_in_s=r.resets_in_s,
+            )
 
     def _discard(self, budgets: tuple[Budget, ...]) -> None:
         for budget in budgets:

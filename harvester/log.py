@@ -10,9 +10,7 @@ from typing import Any, Literal
 
 import structlog
 
-_SECRETS = re.compile(
-    r"dckr_(?:pat|oat|jti)_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]+"
-)
+_SECRETS = re.compile(r"dckr_[a-z]+_[A-Za-z0-9_-]+|eyJ[\w-]+(?:\.[\w-]*){0,2}|(?i:\b(?:bearer|basic|jwt)\s+\S+)")
 _SECRET_KEYS = frozenset({"authorization", "password", "secret", "token", "access_token", "refresh_token", "cookie"})
 
 

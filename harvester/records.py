@@ -163,8 +163,11 @@ class LayersSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The layers behind a tag's digest became known."""
 
     tag_digest: str | None
-    """The digest asked for; null when a single platform manifest was."""
+    """The digest that the tag had when it was listed; null when a single platform manifest was asked for."""
     images: tuple[Image, ...]
+    repository: str | None = None
+    tag: str | None = None
+    """The tag that was asked for."""
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +195,8 @@ class WalkStep(msgspec.Struct, frozen=True, kw_only=True):
     next_page: str | None = None
     updated: str | None = None
     """The repository's own `last_updated` when the walk began."""
+    is_whole: bool = True
+    """Whether all of the list is wanted, by the policy of the walk."""
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):

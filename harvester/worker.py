@@ -32,8 +32,10 @@ from harvester.errors import (
     StoreUnusable,
     Throttled,
     TooLarge,
+    Unavailable,
     Unreachable,
     Walled,
+    WireError,
 )
 from harvester.jobs import (
     KINDS,
@@ -75,6 +77,12 @@ UNSETTLED = 400
 RENEW_S = queue.LEASE_S / 3
 PEEK_S = 0.5
 
+STRIKES = 12
+"""So many failures in a row are the far end's, not the jobs': no attempt is counted any more."""
+
+FAILING_S = 900.0
+"""A far end that fails for so long, without one answer, cannot be used."""
+
 DRIFT_PAUSE_S = 30.0
 """An answer of another shape is asked for once more after this time: now and then it is a passing fault."""
 
@@ -100,6 +108,9 @@ class Trouble:
     unreachable_since: float | None = None
     unreachable_times: int = 0
     answered: bool = False
+    strikes: int = 0
+    """Failures in a row, of whatever jobs, with no answer between them."""
+    failing_since: float = 0.0
     blocked_until: float = 0.0
     blocks: int = 0
     fatal: HarvesterError | None = None
@@ -194,7 +205,7 @@ class Worker:
             def take(connection: Connection, lane: Lane = lane, room: int = room) -> tuple[int, list[Job]]:
                 now = Moment.of(self.clock.time())
                 queue.promote(connection, now)
-                queue.rescue(connection, now)
+                queue.rescue(connection, now, owner=self.owner)
                 jobs = queue.claim(connection, lane, now, owner=self.owner, wanted=room, run_id=self.run_id)
                 return len(jobs), settle_known(connection, jobs, now)
 
@@ -272,6 +283,7 @@ class Worker:
         self.trouble.answered = True
         self.trouble.unreachable_since = None
         self.trouble.unreachable_times = 0
+        self.trouble.strikes = 0
         return Done(harvest), None
 
     async def _settle(self, settled: Settled, error: BaseException | None) -> None:
@@ -304,17 +316,20 @@ class Worker:
                 return Snooze(self._blocked(lane, seconds), reason)
             case Unreachable():
                 return Snooze(self._unreachable(lane, error), reason)
-            case CredentialsRefused():
+            case CredentialsRefused() | StoreError():
                 self.trouble.fatal = error
                 return Released()
-            case Drift() if job.attempt < 2:
+            case Unavailable() | Denied() if (pause := self._strike(error)) > 0:
+                self._close(lane, pause)
+                return Snooze(pause, reason)
+            case Drift() if job.tries < 2:
                 return Retry(DRIFT_PAUSE_S, reason)
-            case StaleToken() if job.attempt < 2:
+            case StaleToken() if job.tries < 2:
                 return Retry(1.0, reason)
             case Drift() | StaleToken() | Denied() | TooLarge():
                 return Dead(reason, self.abandoned(job, error))
-            case _ if job.attempt < MAX_ATTEMPTS and not _is_final(error):
-                return Retry(retry_delay(job.attempt, self.chance()), reason)
+            case _ if job.tries < MAX_ATTEMPTS and not _is_final(error):
+                return Retry(retry_delay(job.tries, self.chance()), reason)
             case _:
                 return Dead(reason, self.abandoned(job, error))
 
@@ -335,6 +350,19 @@ class Worker:
         seconds = min(60.0, 2.0 ** (trouble.unreachable_times - 1))
         self._close(lane, seconds)
         return seconds
+
+    def _strike(self, error: WireError) -> float:
+        """Seconds to leave the far end alone: it fails whatever it is asked, so no single job is at fault. 0: not yet."""
+        now, trouble = self.clock.monotonic(), self.trouble
+        if trouble.strikes == 0:
+            trouble.failing_since = now
+        trouble.strikes += 1
+        if trouble.strikes < STRIKES:
+            return 0.0
+        is_given_up = isinstance(error, Denied) or now - trouble.failing_since >= FAILING_S
+        if self.run_id is not None and is_given_up:
+            trouble.fatal = error
+        return min(300.0, 5.0 * 2.0 ** min(10, trouble.strikes - STRIKES))
 
     def _blocked(self, lane: Lane, seconds: float) -> float:
         """Seconds to stay away; gives up at the second block after a pause."""

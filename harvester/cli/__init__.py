@@ -75,6 +75,7 @@ def main() -> None:
         if not type(error).__module__.startswith(("sqlalchemy", "sqlite3")):
             raise
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        click.echo(f"harvester: the database failed: {reason}; `harvester db check` looks for damage", err=True)
+        hint = "; `harvester db check` looks for damage" if "malformed" in reason else ""
+        click.echo(f"harvester: the database failed: {reason}{hint}", err=True)
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

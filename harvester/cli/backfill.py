@@ -70,11 +70,11 @@ def command(
     log.configure(form="json" if log_format == "json" else "console", is_quiet=quiet)
     request = Request(wanted, tag_policy, layer_policy, is_quiet=quiet)
     summary = backfill(request, settings, SystemClock(), credential=credential)
+    _complain(summary)
     if as_json:
         print_json(summary.as_dict())
     elif not quiet:
         _print(summary, settings.shown_database)
-    _complain(summary)
     return summary.exit_code
 
 
@@ -103,6 +103,12 @@ def _complain(summary: Summary) -> None:
         f" rows, {_REASONS.get(one.stop_reason, one.stop_reason)}"
         for one in summary.incomplete
     ]
+    if missing := summary.stored["without_layers"]:
+        lines.append(f"no layers: the far end had none for {missing} of the tags whose layers were wanted")
+    if refused := summary.stored["refused"]:
+        lines.append(
+            f"refused: {refused} rows of impossible shape or value; samples are in the table `events`, kind `drift`"
+        )
     lines += [f"failed: {one.key}: {one.last_error}" for one in summary.dead]
     for line in lines[:MOST_LINES]:
         click.echo(line, err=True)

@@ -12,6 +12,8 @@ from harvester.cli.options import json_option, print_json, print_table, settings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+IDS = click.IntRange(1, 2**63 - 1)
+
 STATES = ("dead", "waiting", "ready", "running", "done")
 
 
@@ -46,7 +48,7 @@ def list_jobs(state: str, most: int, database: str | None, config: str | None, a
 
 
 @command.command("show")
-@click.argument("job_id", type=int, metavar="ID")
+@click.argument("job_id", type=IDS, metavar="ID")
 @settings_options
 @json_option
 def show(job_id: int, database: str | None, config: str | None, as_json: bool) -> None:
@@ -67,7 +69,7 @@ def show(job_id: int, database: str | None, config: str | None, as_json: bool) -
 
 
 @command.command("retry")
-@click.argument("job_ids", type=int, nargs=-1, required=True, metavar="ID...")
+@click.argument("job_ids", type=IDS, nargs=-1, required=True, metavar="ID...")
 @settings_options
 def retry(job_ids: tuple[int, ...], database: str | None, config: str | None) -> None:
     """Make dead jobs ready again: the next backfill of their run takes them up."""
@@ -90,7 +92,7 @@ def retry(job_ids: tuple[int, ...], database: str | None, config: str | None) ->
 
 
 @command.command("drop")
-@click.argument("job_ids", type=int, nargs=-1, required=True, metavar="ID...")
+@click.argument("job_ids", type=IDS, nargs=-1, required=True, metavar="ID...")
 @settings_options
 def drop(job_ids: tuple[int, ...], database: str | None, config: str | None) -> None:
     """Delete dead jobs: what they were to harvest is not asked for until somebody asks again."""

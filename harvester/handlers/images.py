@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from harvester.errors import Gone
 from harvester.handlers.walks import drifted
-from harvester.jobs import Harvest, Job, after_images
+from harvester.jobs import Harvest, Job, after_images, tag
 from harvester.names import RepositoryName
-from harvester.records import Absent, LayersSeen
+from harvester.records import LayersSeen
 from harvester.wire.hub import Hub
 
 
@@ -17,11 +19,15 @@ async def of_tag(job: Job, hub: Hub) -> Harvest:
     try:
         found = await hub.images(RepositoryName(*args.subject.split("/", 1)), args.tag)
     except Gone:
-        return Harvest(records=(Absent(repository=args.subject, tag=args.tag),))
+        # The path is documented nowhere: only the tag's own may say that the tag is not there.
+        return Harvest(
+            records=(LayersSeen(repository=args.subject, tag=args.tag, tag_digest=args.digest, images=()),),
+            follow_ups=(tag(msgspec.structs.replace(args, layers="none")),),
+        )
     pulls = after_images(args, [image.platform.digest for image in found.rows if image.platform.kind == "image"])
     return Harvest(
         records=(
-            LayersSeen(tag_digest=args.digest, images=found.rows),
+            LayersSeen(repository=args.subject, tag=args.tag, tag_digest=args.digest, images=found.rows),
             *drifted(args.subject, job.key, found.refused),
         ),
         follow_ups=pulls,

@@ -18,4 +18,4 @@ async def pull(job: Job, registry: Registry) -> Harvest:
         image = await registry.image(RepositoryName(*args.subject.split("/", 1)), args.digest, platform_hint=hint)
     except Gone:
         return Harvest()
-    return Harvest(records=(LayersSeen(tag_digest=None, images=(image,)),))
+    return Harvest(records=(LayersSeen(repository=args.subject, tag=None, tag_digest=None, images=(image,)),))

@@ -17,6 +17,8 @@ async def page(job: Job, hub: Hub) -> Harvest:
     except Walled:
         return Harvest(records=(step(job, stop_reason="wall"),))
     except Gone:
+        if args.page == 1:
+            raise
         return Harvest(records=(step(job, stop_reason="end"),))
     except Denied:
         # Past its window the search answers 403 to some and 404 to others (wire reference, 3.3).

@@ -42,7 +42,8 @@ async def page(job: Job, hub: Hub) -> Harvest:
     except Gone:
         if args.page > 1:
             return Harvest(records=(step(job, stop_reason="end" if policy.glob is None else "policy"),))
-        return Harvest(records=(Absent(repository=args.subject),))
+        # The repository has just answered: its list is missing, not the repository.
+        return Harvest(records=(step(job, stop_reason="error"),))
     if left is not None and args.page == 1 and not args.oldest_first and _is_newest_first(found.rows) is False:
         return Harvest(follow_ups=(tags_page(msgspec.structs.replace(args, oldest_first=True)),))
     wanted = tuple(tag for tag in found.rows if policy.wants(tag.name))

@@ -37,6 +37,7 @@ def step(
         stop_reason=stop_reason,
         next_page=next_page,
         updated=job.args.updated,
+        is_whole=job.args.tags == "all",
     )
 
 

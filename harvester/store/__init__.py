@@ -1,1 +1,1 @@
-"""The database. Rank 2: knows SQL, records and jobs, knows no HTTP."""
+"""The database. Rank 3: knows SQL, records and jobs, knows no HTTP."""

@@ -1,4 +1,4 @@
-"""What answered 404. Rank 2.
+"""What answered 404. Rank 3.
 
 A first 404 is remembered; only a second one in a later pass makes a known repository or tag gone, and a repository's tags are
 closed in the same transaction (contract, 5).

@@ -1,4 +1,4 @@
-"""The ledger: one persisted bucket per budget, egress route and identity, shared by every process on the database. Rank 2.
+"""The ledger: one persisted bucket per budget, egress route and identity, shared by every process on the database. Rank 3.
 
 A bucket knows the far end's own words: a limit in a window. Inside the window permits are paced evenly, with a few saved up for
 short work; the count of the window is kept beside the pace, so that a burst never takes the window over its cap. A permit is one
@@ -136,7 +136,7 @@ _OBSERVE = Statement(
     "budget route identity limit_count cap window_s window_ends_at spent remaining now",
     f"""
     UPDATE budgets SET limit_count = :limit_count, cap = :cap, window_s = :window_s, window_ends_at = :window_ends_at,
-        spent = :spent, remaining = :remaining, source = 'header', refusals = 0,
+        spent = :spent, remaining = :remaining, source = 'header',
         seen_at = CASE WHEN seen_at > :now THEN seen_at ELSE :now END
     WHERE {_KEY}
     """,
@@ -151,10 +151,18 @@ _CLOSE = Statement(
     """,
 )
 
+# Requests that were under way together are refused together: that is one block.
 _BLOCK = Statement(
     "budget route identity now",
-    f"UPDATE budgets SET refusals = refusals + 1, seen_at = :now WHERE {_KEY} RETURNING refusals",
+    f"""
+    UPDATE budgets SET refusals = refusals + 1, seen_at = :now WHERE {_KEY} AND not_before <= :now RETURNING refusals
+    """,
 )
+
+_FORGIVE = Statement("budget route identity", f"UPDATE budgets SET refusals = 0 WHERE {_KEY} AND refusals > 0")
+
+_ADDRESS = "address"
+"""The identity whose bucket holds what the far end decided about the address, whoever asks from it."""
 
 
 def configure(connection: Connection, bucket: Bucket, pace: Pace, now: float) -> None:
@@ -169,8 +177,11 @@ def configure(connection: Connection, bucket: Bucket, pace: Pace, now: float) ->
 
 def take(connection: Connection, bucket: Bucket, wanted: int, now: float) -> Grant:
     """Up to `wanted` permits, or none and the seconds until it makes sense to ask again."""
-    key = _key(bucket)
-    _REBASE.run(connection, (*key, now))
+    key, address = _key(bucket), _of_address(bucket)
+    for one in (key, _key(address)):
+        _REBASE.run(connection, (*one, now))
+    if (left := closed_for(connection, address, now)) > 0:
+        return Grant(0, left, reason=_state(connection, address).closed_reason or "closed")
     _ROLL.run(connection, (*key, now))
     state = _state(connection, bucket)
     possible = max(1, min(wanted, state.cap - state.spent))
@@ -217,6 +228,7 @@ def observe(
         if remaining is not None and not is_over:
             spent = max(spent, limit - remaining)
     _OBSERVE.run(connection, (*_key(bucket), limit or state.limit, cap, window, ends_at, spent, remaining, now))
+    _FORGIVE.run(connection, (*_key(_of_address(bucket)),))
     if remaining == 0 and limit is not None and not is_over:
         _CLOSE.run(connection, (*_key(bucket), ends_at, "the far end's headers say that nothing remains", now))
 
@@ -232,16 +244,30 @@ def closed_for(connection: Connection, bucket: Bucket, now: float) -> float:
     return 0.0 if row is None else max(0.0, float(row[5]) - now)
 
 
+def close_address(connection: Connection, bucket: Bucket, seconds: float, reason: str, now: float) -> None:
+    """Let nothing of this budget out for that long, whoever asks: the far end refused the address."""
+    _CREATE.run(connection, (*_key(_of_address(bucket)), 0, 0, 60.0, now))
+    close(connection, _of_address(bucket), seconds, reason, now)
+
+
 def block(connection: Connection, buckets: list[Bucket], reason: str, now: float) -> float:
-    """Close buckets after an edge block, longer at each repetition; the seconds chosen."""
-    seconds = FIRST_BLOCK_S
+    """Close the address's buckets after an edge block, longer at each repetition; the seconds that are left of it."""
+    seconds = 0.0
     for bucket in buckets:
-        row = _BLOCK.first(connection, (*_key(bucket), now))
-        times = int(row[0]) if row else 1
-        seconds = max(seconds, min(LONGEST_BLOCK_S, FIRST_BLOCK_S * 2 ** (times - 1)))
+        address = _of_address(bucket)
+        _CREATE.run(connection, (*_key(address), 0, 0, 60.0, now))
+        row = _BLOCK.first(connection, (*_key(address), now))
+        if row is None:
+            seconds = max(seconds, closed_for(connection, address, now))
+        else:
+            seconds = max(seconds, min(LONGEST_BLOCK_S, FIRST_BLOCK_S * 2 ** (int(row[0]) - 1)))
     for bucket in buckets:
-        close(connection, bucket, seconds, reason, now)
+        close_address(connection, bucket, seconds, reason, now)
     return seconds
+
+
+def _of_address(bucket: Bucket) -> Bucket:
+    return Bucket(bucket.budget, bucket.route, _ADDRESS)
 
 
 def _key(bucket: Bucket) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Engines: one that writes, one that only reads. Rank 2.
+"""Engines: one that writes, one that only reads. Rank 3.
 
 SQLite: WAL, synchronous NORMAL, and two hooks that make transactions real. The driver's own transaction handling is switched off;
 a writer begins with BEGIN IMMEDIATE, because a transaction that reads first and writes later fails at once when another process

@@ -1,4 +1,4 @@
-"""What need not be asked, because it was stored since the pass began or cannot have changed. Rank 2.
+"""What need not be asked, because it was stored since the pass began or cannot have changed. Rank 3.
 
 Looked at when a job is claimed: a job whose answer is in the store is settled at once, and what would have followed from the answer
 follows from the store.
@@ -167,8 +167,11 @@ def _known_tags(connection: Connection, job: Job) -> Sequence[NewJob] | None:
     listing = None if everything else _walk_under_way(connection, job)
     if not everything and listing is None:
         return None
-    rows = [] if everything or args.tags == "all" else _TAGS_OF_WALK.all(connection, (args.subject, listing))
-    return after_tags(args, [(row[0], row[1]) for row in rows or _TAGS.all(connection, (args.subject,))])
+    if args.tags == "all":
+        rows = _TAGS.all(connection, (args.subject,))
+    else:
+        rows = _TAGS_OF_WALK.all(connection, (args.subject, listing))
+    return after_tags(args, [(row[0], row[1]) for row in rows])
 
 
 def _walk_under_way(connection: Connection, job: Job) -> int | None:

@@ -1,4 +1,4 @@
-"""What handlers found, turned into rows: one function per record. Rank 2. Runs inside the writer's transaction."""
+"""What handlers found, turned into rows: one function per record. Rank 3. Runs inside the writer's transaction."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def store_harvest(connection: Connection, harvest: Harvest, seen: Moment, *, fre
                 tags.append(record)
             case WalkStep():
                 walk = record
-            case LayersSeen(tag_digest=tag_digest, images=images):
-                counts["images"] += store_layers(connection, images, seen, tag_digest=tag_digest)
+            case LayersSeen():
+                counts["images"] += store_layers(connection, record, seen)
+                counts["without_layers"] += not any(image.layers for image in record.images)
             case Absent():
                 store_absence(connection, record, seen, fresh_after=fresh_after)
                 counts["absent"] += 1
@@ -101,7 +102,7 @@ def _known_id(connection: Connection, full_name: str, seen: Moment) -> int:
 def _store_drift(connection: Connection, drifted: Drifted, seen: Moment) -> None:
     detail = {
         "subject": drifted.subject,
-        "url": drifted.url,
+        "asked": drifted.url,
         "path": drifted.refused.path,
         "reason": drifted.refused.reason,
         "sample": drifted.refused.sample,

@@ -1,4 +1,4 @@
-"""Layers and instructions, stored once by content. Rank 2.
+"""Layers and instructions, stored once by content. Rank 3.
 
 An image's steps never change, so they are written once, by whoever knows them first; the registry may later add what the Hub does
 not tell (media types, the config's digest, the time of creation).
@@ -10,7 +10,7 @@ import hashlib
 
 from sqlalchemy import Connection
 
-from harvester.records import Image
+from harvester.records import LayersSeen
 from harvester.store.moment import Moment
 from harvester.store.statements import Statement, select_in
 
@@ -74,8 +74,30 @@ _UNANSWERED = Statement(
 )
 
 
-def store_layers(connection: Connection, images: tuple[Image, ...], seen: Moment, *, tag_digest: str | None) -> int:
+# A list may have shown the tag without its images (peers and traps, 2025-08).
+_LINK = Statement(
+    "full_name tag tag_digest digest position size",
+    """
+    INSERT INTO tag_images (tag_id, image_id, position, size)
+    SELECT t.id, i.id, :position, :size
+    FROM repositories r JOIN tags t ON t.repository_id = r.id JOIN images i ON i.digest = :digest
+    WHERE r.full_name = :full_name AND t.name = :tag AND t.digest = :tag_digest
+    ON CONFLICT (tag_id, image_id) DO NOTHING
+    """,
+)
+
+_HAS_IMAGES = Statement(
+    "full_name tag",
+    """
+    SELECT 1 FROM repositories r JOIN tags t ON t.repository_id = r.id JOIN tag_images ti ON ti.tag_id = t.id
+    WHERE r.full_name = :full_name AND t.name = :tag LIMIT 1
+    """,
+)
+
+
+def store_layers(connection: Connection, found: LayersSeen, seen: Moment) -> int:
     """Keep what is behind a tag's digest; the number of images whose layers were new."""
+    images, tag_digest = found.images, found.tag_digest
     platforms = {image.platform.digest: image.platform for image in images}
     _IMAGES.many(
         connection,
@@ -110,7 +132,15 @@ def store_layers(connection: Connection, images: tuple[Image, ...], seen: Moment
         unanswered = {row[0] for row in _UNANSWERED.all(connection, (tag_digest,))}
         if unanswered <= platforms.keys():
             _HARVESTED.run(connection, (tag_digest, seen.text))
-    return len(new)
+        if _HAS_IMAGES.first(connection, (found.repository, found.tag)) is None:
+            _LINK.many(
+                connection,
+                [
+                    (found.repository, found.tag, tag_digest, p.digest, place, p.size)
+                    for place, p in enumerate(platforms.values())
+                ],
+            )
+    return sum(1 for image in new.values() if image.layers)
 
 
 def _hash(instruction: str) -> bytes:

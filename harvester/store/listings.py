@@ -1,4 +1,4 @@
-"""Walks of lists: how far they came, why they ended, and whether they saw everything. Rank 2."""
+"""Walks of lists: how far they came, why they ended, and whether they saw everything. Rank 3."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ _STEP = Statement(
     "id rows refused reported_count next_page",
     """
     UPDATE listings SET rows = :rows, refused = :refused, finished_at = NULL, stop_reason = NULL,
-        reported_count = COALESCE(:reported_count, reported_count), next_page = :next_page WHERE id = :id
+        reported_count = COALESCE(:reported_count, reported_count), first_count = COALESCE(first_count, :reported_count),
+        next_page = :next_page WHERE id = :id
     """,
 )
 
@@ -50,8 +51,8 @@ _END = Statement(
     """
     UPDATE listings SET finished_at = :seen, next_page = NULL,
         stop_reason = CASE WHEN :stop_reason = 'end' AND refused > 0 THEN 'error' ELSE :stop_reason END,
-        is_complete = CASE WHEN :stop_reason = 'end' AND refused = 0 AND rows >= COALESCE(reported_count, 0)
-            THEN :yes ELSE :no END
+        is_complete = CASE WHEN :stop_reason = 'end' AND refused = 0 AND reported_count IS NOT NULL
+            AND rows >= reported_count AND first_count = reported_count THEN :yes ELSE :no END
     WHERE id = :id
     """,
 )
@@ -100,7 +101,7 @@ def record_step(
     connection: Connection, walk: Walk, step: WalkStep, seen: Moment, *, names: Sequence[str], repository_id: int | None
 ) -> None:
     """Note one page; where it was the last, why the walk ended and whether it saw everything."""
-    is_all_tags = step.kind == "tags" and step.stop_reason in ("end", "known", "wall")
+    is_all_tags = step.kind == "tags" and step.is_whole and step.stop_reason in ("end", "known", "wall")
     if step.is_first and is_all_tags:
         new = len(set(names))
     else:

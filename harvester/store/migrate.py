@@ -1,4 +1,4 @@
-"""Migrations, run from a checkout or from an installed wheel. Rank 2."""
+"""Migrations, run from a checkout or from an installed wheel. Rank 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One observation's instant in both of the forms that the tables hold. Rank 2."""
+"""One observation's instant in both of the forms that the tables hold. Rank 3."""
 
 from __future__ import annotations
 

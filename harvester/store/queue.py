@@ -1,4 +1,4 @@
-"""The job queue: one function per transition. Rank 2.
+"""The job queue: one function per transition. Rank 3.
 
 States: `waiting` (not before `run_at`), `ready`, `running` (under a lease), `done`, `dead`. Only `ready` is claimable. A job is
 settled only by the process that still holds its lease; the rows it produced and the jobs that follow from it are written in the
@@ -7,6 +7,7 @@ same transaction, by the writer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,6 +23,9 @@ from harvester.store.statements import Statement, select_in
 LEASE_S = 30
 """A lease is renewed at a third of its life; what a killed process held is free again after this time."""
 
+MAX_RESCUES = 20
+"""Far more kills than an operator's, far fewer than a job that ends its process forever would cause."""
+
 KEPT_S = 86_400
 """How long the rows of jobs that are done stay."""
 
@@ -33,8 +37,9 @@ _LIVE = "state IN ('waiting', 'ready', 'running')"
 _ADD = Statement(
     "kind lane key args priority now max_attempts fresh_after",
     f"""
-    INSERT INTO jobs (kind, lane, key, args, priority, state, run_at, attempt, max_attempts, fresh_after, created_at)
-    VALUES (:kind, :lane, :key, :args, :priority, 'ready', :now, 0, :max_attempts, :fresh_after, :now)
+    INSERT INTO jobs (kind, lane, key, args, priority, state, run_at, attempt, max_attempts, rescues, fresh_after,
+        created_at)
+    VALUES (:kind, :lane, :key, :args, :priority, 'ready', :now, 0, :max_attempts, 0, :fresh_after, :now)
     ON CONFLICT (key) WHERE {_LIVE} DO UPDATE SET
         priority = CASE WHEN excluded.priority < jobs.priority THEN excluded.priority ELSE jobs.priority END,
         fresh_after = CASE WHEN excluded.fresh_after > jobs.fresh_after THEN excluded.fresh_after ELSE jobs.fresh_after END
@@ -60,7 +65,7 @@ _DUE = "SELECT id FROM jobs WHERE lane = :lane AND state = 'ready' AND priority 
 _CLAIM_TAIL = """
     UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_owner = :owner, lease_until = :until
     WHERE id IN ({due} ORDER BY run_at, id LIMIT :wanted)
-    RETURNING id, kind, key, args, attempt, fresh_after
+    RETURNING id, kind, key, args, attempt, rescues, fresh_after
     """
 
 # Each priority is probed on its own: one statement over all of them walks the index where statistics are missing.
@@ -97,28 +102,29 @@ _IS_DUE = Statement(
     """,
 )
 
-# A lease that ends later than any lease can was given before the clock was set back.
-_LAPSED = "state = 'running' AND (lease_until < :now OR lease_until > :latest)"
+# A lease that ends later than any lease can was given before the clock was set back. Our own are ours while we live.
+_LAPSED = "state = 'running' AND lease_owner <> :owner AND (lease_until < :now OR lease_until > :latest)"
 
 _RESCUE_DEAD = Statement(
-    "now latest",
+    "owner now latest most",
     f"""
     UPDATE jobs SET state = 'dead', finished_at = :now, lease_owner = NULL, lease_until = NULL,
-        last_error = COALESCE(last_error, 'the process that worked on it ended, every time')
-    WHERE {_LAPSED} AND attempt >= max_attempts RETURNING key
+        last_error = 'the process that worked on it ended without a word, too often'
+    WHERE {_LAPSED} AND rescues >= :most RETURNING key
     """,
 )
 _RESCUE = Statement(
-    "now latest",
+    "owner now latest",
     f"""
-    UPDATE jobs SET state = 'ready', run_at = :now, lease_owner = NULL, lease_until = NULL WHERE {_LAPSED}
+    UPDATE jobs SET state = 'ready', run_at = :now, rescues = rescues + 1, lease_owner = NULL, lease_until = NULL
+    WHERE {_LAPSED}
     """,
 )
 
 _REVIVE = Statement(
     "id now",
     """
-    UPDATE jobs SET state = 'ready', attempt = 0, run_at = :now, finished_at = NULL, last_error = NULL
+    UPDATE jobs SET state = 'ready', attempt = 0, rescues = 0, run_at = :now, finished_at = NULL, last_error = NULL
     WHERE id = :id AND state = 'dead'
         AND NOT EXISTS (SELECT 1 FROM jobs l WHERE l.key = jobs.key AND l.state IN ('waiting', 'ready', 'running'))
     """,
@@ -181,7 +187,8 @@ def claim(connection: Connection, lane: Lane, now: Moment, *, owner: str, wanted
                 key=row[2],
                 args=_DECODER.decode(row[3]),
                 attempt=row[4],
-                fresh_after=str(row[5]),
+                rescues=row[5],
+                fresh_after=str(row[6]),
             )
             for row in sorted(rows, key=lambda row: int(row[0]))
         ]
@@ -234,13 +241,16 @@ def is_due(connection: Connection, lane: Lane, now: Moment) -> bool:
     return row is not None
 
 
-def rescue(connection: Connection, now: Moment) -> int:
-    """Free the jobs of processes that ended without a word; how many. One that never ends well is dead in the end."""
+def rescue(connection: Connection, now: Moment, *, owner: str = "") -> int:
+    """Free the jobs of other processes that ended without a word, the attempt not held against them; how many.
+
+    One that takes its process down every time is dead after `MAX_RESCUES`.
+    """
     latest = instant(now.seconds + 2 * LEASE_S)
-    dead = _RESCUE_DEAD.all(connection, (now.text, latest))
+    dead = _RESCUE_DEAD.all(connection, (owner, now.text, latest, MAX_RESCUES))
     for (key,) in dead:
         end_abandoned(connection, key.rpartition(":")[0], now)
-    return len(dead) + _RESCUE.run(connection, (now.text, latest))
+    return len(dead) + _RESCUE.run(connection, (owner, now.text, latest))
 
 
 def revive(connection: Connection, job_id: int, now: Moment) -> Literal["ready", "live", "missing"]:
@@ -301,4 +311,4 @@ def _settlement(settled: Settled, now: Moment) -> tuple[object, ...]:
 
 def _later(now: Moment, seconds: float) -> str:
     # Rounded up: instants are whole seconds, and a job must not come back before its time.
-    return instant(now.seconds + max(1, -int(-seconds // 1)))
+    return instant(now.seconds + max(1, math.ceil(seconds)))

@@ -1,4 +1,4 @@
-"""Questions that the command line asks of the database. Rank 2. Reads only."""
+"""Questions that the command line asks of the database. Rank 3. Reads only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ _BUDGETS = Statement(
     """
     SELECT budget, route, identity, limit_count, cap, window_s, window_ends_at, spent, remaining, not_before, closed_reason,
         source, seen_at
-    FROM budgets ORDER BY budget, route, identity
+    FROM budgets WHERE budget <> 'credential' AND (identity <> 'address' OR not_before > 0)
+    ORDER BY budget, route, identity
     """,
 )
 _INCOMPLETE = Statement(

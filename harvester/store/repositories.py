@@ -1,4 +1,4 @@
-"""Repositories and their pull counts: records to rows. Rank 2.
+"""Repositories and their pull counts: records to rows. Rank 3.
 
 Nothing known is overwritten by nothing: a null in an answer leaves the column as it is. An observation older than the row's own
 `last_seen_at` changes nothing.

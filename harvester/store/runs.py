@@ -1,4 +1,4 @@
-"""Runs: who asked for work, and when that work is done. Rank 2."""
+"""Runs: who asked for work, and when that work is done. Rank 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every table, once for SQLite and PostgreSQL. Rank 2.
+"""Every table, once for SQLite and PostgreSQL. Rank 3.
 
 Entity tables hold instants that people can read and compare as text (`2026-11-20T16:00:00Z`); `pull_history` and `tag_history`
 hold whole UTC seconds. Text is bound unchanged on the hot path, so columns are plain text and numbers; JSON is text too.
@@ -277,6 +277,8 @@ class Listing(Base):
     rows: Mapped[Count]
     stop_reason: Mapped[str | None]
     is_complete: Mapped[bool]
+    first_count: Mapped[MaybeCount]
+    """The far end's count on the first page: where the last page has another, the list moved while it was read."""
     refused: Mapped[Count]
     """Rows that were not stored because they were impossible."""
     next_page: Mapped[str | None]
@@ -345,6 +347,8 @@ class Job(Base):
     run_at: Mapped[Instant]
     attempt: Mapped[int] = mapped_column(Integer)
     max_attempts: Mapped[int] = mapped_column(Integer)
+    rescues: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How often the process that worked on it ended without a word."""
     lease_owner: Mapped[str | None]
     lease_until: Mapped[MaybeInstant]
     last_error: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""Tags, the images they point to, and the history of that. Rank 2.
+"""Tags, the images they point to, and the history of that. Rank 3.
 
 A tag's history is a chain of intervals on digests; a row is added only when the digest changed. A push of the same digest opens no
 interval. An observation older than what is stored changes nothing.
@@ -125,7 +125,7 @@ def store_tags(
     _OPEN_INTERVAL.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), source) for t in begun])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
     _LET_GO.many(
-        connection, [(ids[tag.name],) for tag in begun if tag in ended and known[tag.name].digest != tag.digest]
+        connection, [(ids[t.name],) for t in current if t.name in known and _has_other_images(known[t.name], t)]
     )
     _store_images(connection, current, ids)
     _forget_absences(connection, repository_id, current)
@@ -148,6 +148,11 @@ def close_tags(
 def _ends_interval(before: _Known, tag: Tag) -> bool:
     """Whether what was so until now is so no more: the tag was gone, or its digest is another; no digest says nothing."""
     return before.gone_at is not None or (tag.digest is not None and before.digest != tag.digest)
+
+
+def _has_other_images(before: _Known, tag: Tag) -> bool:
+    """Whether the stored images are not this tag's any more: another digest, or a list of images without one."""
+    return before.digest != tag.digest if tag.digest is not None else bool(tag.platforms)
 
 
 def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag]) -> None:

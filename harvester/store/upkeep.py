@@ -1,4 +1,4 @@
-"""Looking after the file: damage and backups. Rank 2."""
+"""Looking after the file: damage and backups. Rank 3."""
 
 from __future__ import annotations
 

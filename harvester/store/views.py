@@ -1,4 +1,4 @@
-"""The views: what people query. Rank 2. SQL as text for either dialect; migrations hold frozen copies of it."""
+"""The views: what people query. Rank 3. SQL as text for either dialect; migrations hold frozen copies of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def views(dialect: str) -> dict[str, str]:
         if is_sqlite
         else "CAST(to_timestamp(p.observed_at) AT TIME ZONE 'UTC' AS date)"
     )
+    # Measured from the newest observation, against the one nearest before that many days earlier, half a day either way.
     gained = ",".join(
         f"""
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= {now} - {days} * 86400 AND p.observed_at > {now} - {days + 2} * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_{days}d"""
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - {days} * 86400 - 43200 AND n.observed_at - {days} * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > {now} - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_{days}d"""
         for days in (1, 7, 30)
     )
     return {
@@ -116,8 +118,9 @@ def views(dialect: str) -> dict[str, str]:
     SELECT 'tag', r.full_name, t.name, t.gone_at, t.digest
     FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NOT NULL""",
         "v_incomplete": f"""
-    SELECT l.kind, l.subject, l.reported_count, l.rows, l.stop_reason, l.finished_at FROM listings l
-    WHERE l.finished_at IS NOT NULL AND l.is_complete = {"0" if is_sqlite else "false"} AND l.stop_reason <> 'policy'
+    SELECT l.kind, l.subject, l.reported_count, l.rows, COALESCE(l.stop_reason, 'open') AS stop_reason, l.finished_at
+    FROM listings l
+    WHERE l.is_complete = {"0" if is_sqlite else "false"} AND COALESCE(l.stop_reason, 'open') <> 'policy'
         AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject AND n.id > l.id
             AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')""",
     }

@@ -1,4 +1,4 @@
-"""The single writer: one thread, one connection, batches. Rank 2.
+"""The single writer: one thread, one connection, batches. Rank 3.
 
 Jobs are settled in batches: in one transaction the jobs that this process still holds are settled, what they found is stored and
 what follows is added. Another call into the database joins the same transaction after them. Where a batch fails, each of its parts
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -26,10 +27,15 @@ from harvester.store.harvest import store_harvest
 from harvester.store.moment import Moment
 from harvester.store.queue import enqueue, held, runs_of, settle
 
+log = structlog.get_logger(__name__)
+
 Result = TypeVar("Result")
 
 BATCH = 200
 """Jobs settled in one transaction at the most."""
+
+LOCKED_S = 300.0
+"""How long another program may hold the database; each try waits for the engine's own time-out."""
 
 LINGER_S = 0.05
 """How long the first finished job of a batch waits for others."""
@@ -111,7 +117,7 @@ class Writer:
 
     def _write(self, batch: list[_Settle | _Call]) -> None:
         try:
-            results = self._transaction(batch)
+            results = self._patiently(batch)
         except BaseException as error:
             if len(batch) > 1 and not isinstance(error, OperationalError):
                 for item in batch:
@@ -124,6 +130,17 @@ class Writer:
             # One wake-up for all of them; nobody listens where the loop has ended.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_answer, answers)
+
+    def _patiently(self, batch: list[_Settle | _Call]) -> list[Any]:
+        """The transaction's results, however long somebody else holds the database, within reason."""
+        deadline = self._clock.monotonic() + LOCKED_S
+        while True:
+            try:
+                return self._transaction(batch)
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or self._clock.monotonic() > deadline:
+                    raise
+                log.warning("database.locked", next="tried again")
 
     def _transaction(self, batch: list[_Settle | _Call]) -> list[Any]:
         finished = [item.settled for item in batch if isinstance(item, _Settle)]

@@ -1,1 +1,1 @@
-"""The far end over HTTP. Rank 2: knows records and errors, knows no database."""
+"""The far end over HTTP. Rank 3: knows records and errors, knows no database."""

@@ -1,4 +1,4 @@
-"""What is sent and what comes back, in words that any HTTP library could fill. Rank 2.
+"""What is sent and what comes back, in words that any HTTP library could fill. Rank 3.
 
 Neither class shows a credential, a body or a header's value in its `repr`.
 """

@@ -1,4 +1,4 @@
-"""Bodies of the Hub API into records. Rank 2; the only module that touches untyped JSON.
+"""Bodies of the Hub API into records. Rank 3; the only module that touches untyped JSON.
 
 A page is decoded in one go. Only when that fails is it decoded again row by row, so that one bad row sinks only itself:
 it becomes a `Refused` with a sample, and the other rows are kept. A body whose envelope has another shape is `Drift`.

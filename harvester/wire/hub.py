@@ -1,4 +1,4 @@
-"""The Hub API and v2 search, as methods. Rank 2."""
+"""The Hub API and v2 search, as methods. Rank 3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from harvester.errors import DeadEndpoint, Denied, Drift, StaleToken, Unavailable
 from harvester.names import RepositoryName
-from harvester.records import Image, Page, Repository, Tag
+from harvester.records import Image, Page, Refused, Repository, Tag
 from harvester.wire import decode
 from harvester.wire.answers import Answer, Call
 from harvester.wire.tokens import HubTokens
@@ -110,7 +110,13 @@ class Hub:
         page = _read(answer, read)
         if page.next_page is None:
             return page
-        return msgspec.structs.replace(page, next_page=self._next_query(page.next_page, paths, query, answer))
+        try:
+            following = self._next_query(page.next_page, paths, query, answer)
+        except Drift as drift:
+            # The rows are good; that the list cannot be followed further is said with them.
+            refused = Refused(path=drift.path, reason=drift.message, sample=drift.sample)
+            return msgspec.structs.replace(page, next_page=None, refused=(*page.refused, refused))
+        return msgspec.structs.replace(page, next_page=following)
 
     async def _ask(self, endpoint: Endpoint, paths: tuple[str, ...], query: str) -> Answer:
         suffix = f"?{query}" if query else ""

@@ -1,4 +1,4 @@
-"""Registry documents into records: manifests, image configs, tag names. Rank 2; pure."""
+"""Registry documents into records: manifests, image configs, tag names. Rank 3; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the transport asks of a limiter. Rank 2."""
+"""What the transport asks of a limiter. Rank 3."""
 
 from __future__ import annotations
 

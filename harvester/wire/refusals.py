@@ -1,4 +1,4 @@
-"""Answers that are no success, as errors. Rank 2; pure: what is to be closed is said, not done.
+"""Answers that are no success, as errors. Rank 3; pure: what is to be closed is said, not done.
 
 By the tables of the wire reference, 3.5, 11.4, 13.4, 20.1, 20.2 and 20.3.
 """

@@ -1,4 +1,4 @@
-"""The registry, as methods. Rank 2.
+"""The registry, as methods. Rank 3.
 
 Only a GET of a manifest is a pull; everything else here is counted in the registry's own budget (wire reference, 13.2).
 """

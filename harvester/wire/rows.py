@@ -1,4 +1,4 @@
-"""Rows of the Hub API, once decoded, into records: what of them can be, and what cannot. Rank 2; pure.
+"""Rows of the Hub API, once decoded, into records: what of them can be, and what cannot. Rank 3; pure.
 
 A value that cannot be raises `Impossible`, and with it the row is refused.
 """

@@ -1,4 +1,4 @@
-"""The JSON documents of the far end, as msgspec reads them. Rank 2.
+"""The JSON documents of the far end, as msgspec reads them. Rank 3.
 
 Everything but the key of a row may be missing or null: fields appear and vanish without notice (wire reference, 3.7).
 Integers are held to 64 bits here, because the database refuses more with an error that says nothing of the row.

@@ -1,4 +1,4 @@
-"""The two kinds of tokens: the Hub's and the registry's. Rank 2.
+"""The two kinds of tokens: the Hub's and the registry's. Rank 3.
 
 Tokens live in memory only, and neither they nor a secret are ever part of a message or a `repr`. Many requests that
 need the same token at once cause one request for it.

@@ -1,4 +1,4 @@
-"""The one door to the network. Rank 2; the only module that imports httpx.
+"""The one door to the network. Rank 3; the only module that imports httpx.
 
 Every request, a redirect's and a repetition's included, takes its permits before it is sent. There is no client around
 the transport, so there are no cookies, no proxies out of the environment, no `.netrc` and no redirects but these.

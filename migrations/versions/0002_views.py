@@ -24,15 +24,18 @@ def downgrade() -> None:
 SQLITE = {
     "v_repositories": r"""
     SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(strftime('%s', 'now') AS INTEGER) - 1 * 86400 AND p.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 3 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_1d,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(strftime('%s', 'now') AS INTEGER) - 7 * 86400 AND p.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 9 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_7d,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(strftime('%s', 'now') AS INTEGER) - 30 * 86400 AND p.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 32 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_30d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 1 * 86400 - 43200 AND n.observed_at - 1 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_1d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 7 * 86400 - 43200 AND n.observed_at - 7 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_7d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 30 * 86400 - 43200 AND n.observed_at - 30 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_30d,
         CASE WHEN r.namespace = 'library' THEN 'https://hub.docker.com/_/' || r.name
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
@@ -114,8 +117,9 @@ SQLITE = {
     SELECT 'tag', r.full_name, t.name, t.gone_at, t.digest
     FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NOT NULL""",
     "v_incomplete": r"""
-    SELECT l.kind, l.subject, l.reported_count, l.rows, l.stop_reason, l.finished_at FROM listings l
-    WHERE l.finished_at IS NOT NULL AND l.is_complete = 0 AND l.stop_reason <> 'policy'
+    SELECT l.kind, l.subject, l.reported_count, l.rows, COALESCE(l.stop_reason, 'open') AS stop_reason, l.finished_at
+    FROM listings l
+    WHERE l.is_complete = 0 AND COALESCE(l.stop_reason, 'open') <> 'policy'
         AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject AND n.id > l.id
             AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')""",
 }
@@ -123,15 +127,18 @@ SQLITE = {
 POSTGRESQL = SQLITE | {
     "v_repositories": r"""
     SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(extract(epoch FROM now()) AS BIGINT) - 1 * 86400 AND p.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 3 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_1d,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(extract(epoch FROM now()) AS BIGINT) - 7 * 86400 AND p.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 9 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_7d,
-        r.pull_count - (SELECT p.pull_count FROM pull_history p WHERE p.repository_id = r.id
-            AND p.observed_at <= CAST(extract(epoch FROM now()) AS BIGINT) - 30 * 86400 AND p.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 32 * 86400
-            ORDER BY p.observed_at DESC LIMIT 1) AS pulls_30d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 1 * 86400 - 43200 AND n.observed_at - 1 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_1d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 7 * 86400 - 43200 AND n.observed_at - 7 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_7d,
+        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - 30 * 86400 - 43200 AND n.observed_at - 30 * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_30d,
         CASE WHEN r.namespace = 'library' THEN 'https://hub.docker.com/_/' || r.name
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
@@ -190,8 +197,9 @@ POSTGRESQL = SQLITE | {
     WHERE p.digest <> t.digest
         AND h.seen_from = (SELECT max(n.seen_from) FROM tag_history n WHERE n.tag_id = t.id AND n.digest = t.digest)""",
     "v_incomplete": r"""
-    SELECT l.kind, l.subject, l.reported_count, l.rows, l.stop_reason, l.finished_at FROM listings l
-    WHERE l.finished_at IS NOT NULL AND l.is_complete = false AND l.stop_reason <> 'policy'
+    SELECT l.kind, l.subject, l.reported_count, l.rows, COALESCE(l.stop_reason, 'open') AS stop_reason, l.finished_at
+    FROM listings l
+    WHERE l.is_complete = false AND COALESCE(l.stop_reason, 'open') <> 'policy'
         AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject AND n.id > l.id
             AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')""",
 }

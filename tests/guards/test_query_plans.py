@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from harvester import jobs
 from harvester.jobs import Args, Done, Harvest, Job, Settled
 from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
-from harvester.store import migrate, queue, runs
+from harvester.store import migrate, queue, runs, statements
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -89,16 +89,25 @@ def noted(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
 
     found: list[tuple[str, Any]] = []
     event.listen(engine, "before_cursor_execute", note)
+    at_entry = statements._Errors.__init__
+
+    def noting(self: Any, connection: Connection, sql: str) -> None:
+        # The store's own statements go to the driver without an event; a plan needs as many values as there are marks.
+        seen.setdefault(sql, (None,) * sql.count("?"))
+        at_entry(self, connection, sql)
+
+    statements._Errors.__init__ = noting  # type: ignore[method-assign]
     try:
         yield found
     finally:
+        statements._Errors.__init__ = at_entry  # type: ignore[method-assign]
         event.remove(engine, "before_cursor_execute", note)
         found.extend(seen.items())
 
 
 def plans(connection: Connection, act: Callable[[Connection], object]) -> list[Plan]:
     """The plan of every statement that `act` runs."""
-    with noted(connection.engine) as statements:
+    with noted(connection.engine) as found:
         act(connection)
     return [
         Plan(
@@ -108,7 +117,7 @@ def plans(connection: Connection, act: Callable[[Connection], object]) -> list[P
                 for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
             ],
         )
-        for sql, parameters in statements
+        for sql, parameters in found
     ]
 
 

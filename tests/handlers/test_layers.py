@@ -32,7 +32,9 @@ async def ask(answer: object, **args: Any) -> tuple[Harvest, FarEnd]:
 async def test_every_image_of_the_tag_is_kept_under_the_digest_that_was_asked_for() -> None:
     harvest, far_end = await ask(page(image(2), image(3)))
     assert far_end.asked == [((RepositoryName("library", "nginx"), "latest"), {})]
-    assert harvest == Harvest(records=(LayersSeen(tag_digest=digest(1), images=(image(2), image(3))),))
+    assert harvest == Harvest(
+        records=(LayersSeen(repository=NGINX, tag="latest", tag_digest=digest(1), images=(image(2), image(3))),)
+    )
 
 
 async def test_images_of_a_tag_that_moved_are_kept_as_they_are_and_the_store_decides() -> None:
@@ -64,9 +66,12 @@ async def test_refused_images_leave_evidence() -> None:
     assert len([record for record in harvest.records if isinstance(record, Drifted)]) == 2
 
 
-async def test_a_404_of_the_images_is_the_absence_of_the_tag() -> None:
+async def test_a_404_of_the_images_asks_the_tag_itself_and_calls_nothing_absent() -> None:
     harvest, _ = await ask(Gone(status=404))
-    assert harvest == Harvest(records=(Absent(repository=NGINX, tag="latest"),))
+    assert not [record for record in harvest.records if isinstance(record, Absent)]
+    assert [(follow.kind, follow.args.tag, follow.args.layers) for follow in harvest.follow_ups] == [
+        ("tag", "latest", "none")
+    ]
 
 
 async def test_a_failure_is_no_empty_answer() -> None:
@@ -78,7 +83,7 @@ async def test_a_manifest_is_kept_without_a_tag_s_digest() -> None:
     found = image(2)
     far_end = FarEnd(found)
     harvest = await handle(job("manifest", NGINX, digest=digest(2), pulls=True), far_end.clients)
-    assert harvest == Harvest(records=(LayersSeen(tag_digest=None, images=(found,)),))
+    assert harvest == Harvest(records=(LayersSeen(repository=NGINX, tag_digest=None, images=(found,)),))
     [(named, options)] = far_end.asked
     assert (named[1], options["platform_hint"].digest) == (digest(2), digest(2))
 

@@ -111,9 +111,11 @@ async def test_the_wall_ends_a_walk_with_its_reason() -> None:
     assert len(harvest.records) == 1
 
 
-async def test_a_404_of_the_first_page_is_the_absence_of_the_repository() -> None:
+async def test_a_404_of_the_first_page_ends_the_walk_and_calls_nothing_absent() -> None:
     harvest, _ = await ask(Gone(status=404))
-    assert harvest == Harvest(records=(Absent(repository=NGINX),))
+    [record] = harvest.records
+    assert isinstance(record, WalkStep)
+    assert (record.stop_reason, harvest.follow_ups) == ("error", ())
 
 
 @pytest.mark.parametrize(("policy", "reason"), [("all", "end"), ("1.*", "policy")])

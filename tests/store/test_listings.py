@@ -82,7 +82,18 @@ def test_tags_known_from_an_earlier_walk_count_for_the_new_one(db: Database) -> 
 def test_the_last_page_s_count_is_the_one_that_matters(db: Database) -> None:
     db.keep(*tag_page("1", is_first=True, reported_count=9, next_page="page=2"))
     db.keep(*tag_page("2", reported_count=2, stop_reason="end"))
-    assert listing(db) == (2, 2, "end", 1)
+    assert listing(db) == (2, 2, "end", 0), "the list moved while it was read: one may have slipped from page to page"
+
+
+def test_a_list_of_which_a_name_was_deleted_while_it_was_read_is_not_complete(db: Database) -> None:
+    db.keep(*tag_page("1", "2", is_first=True, reported_count=4, next_page="page=2"))
+    db.keep(*tag_page("4", reported_count=3, stop_reason="end"))
+    assert listing(db) == (3, 3, "end", 0)
+
+
+def test_a_list_that_never_tells_its_count_is_not_complete(db: Database) -> None:
+    db.keep(*tag_page("1", is_first=True, reported_count=None, stop_reason="end"))
+    assert listing(db) == (1, None, "end", 0)
 
 
 def test_a_page_without_a_count_leaves_the_known_one(db: Database) -> None:
@@ -138,8 +149,9 @@ def test_an_open_walk_of_another_list_is_left_open(db: Database) -> None:
 def test_an_incomplete_walk_is_reported_until_a_later_one_says_otherwise(db: Database) -> None:
     db.keep(*tag_page("1", is_first=True, reported_count=5, stop_reason="wall"))
     db.keep(*tag_page("1", is_first=True, reported_count=5, next_page="page=2"), at=NOW + DAY)
-    assert incomplete(db) == [("tags", NGINX, "wall")], "a walk under way proves nothing"
-    db.keep(*tag_page("2", reported_count=2, stop_reason="end"), at=NOW + DAY)
+    assert ("tags", NGINX, "wall") in incomplete(db), "a walk under way proves nothing"
+    assert ("tags", NGINX, "open") in incomplete(db), "and it is itself not complete yet"
+    db.keep(*tag_page("2", "3", "4", "5", reported_count=5, stop_reason="end"), at=NOW + DAY)
     assert incomplete(db) == []
 
 
