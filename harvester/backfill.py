@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 from collections import Counter
@@ -27,6 +28,9 @@ from harvester.targets import Target
 from harvester.worker import Report, Worker
 
 log = structlog.get_logger(__name__)
+
+GC_THRESHOLD = (20_000, 20, 100)
+"""Allocations and generations between collections: a page of tags alone makes hundreds of short-lived values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,18 @@ def backfill(request: Request, settings: Settings, clock: Clock, *, credential: 
     Raises `ConfigError`, `SchemaMismatch`, `CredentialsRefused` before anything was asked, `StoreError` when the database fails.
     """
     engine = open_store(settings)
+    _spare_collections()
     try:
         return asyncio.run(_run(request, settings, engine, clock, credential))
     finally:
         engine.dispose()
+
+
+def _spare_collections() -> None:
+    """What was imported stays for good: looking through it again and again costs a tenth of the CPU of a fast crawl."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
 
 
 async def _run(

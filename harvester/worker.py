@@ -67,7 +67,7 @@ LEAST_AHEAD = 8
 MOST_AHEAD = 64
 """Jobs claimed beyond the free slots, so that one claim serves several: the more, the faster they are used up."""
 
-QUICK_S = 0.2
+QUICK_S = 1.0
 SLOW_S = 2.0
 """Claims nearer than the one to each other take more jobs, claims further apart than the other take fewer."""
 

@@ -8,7 +8,8 @@ both know ON CONFLICT and RETURNING.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = tuple[Any, ...]
+Arrange = Callable[[Row], Any]
 
 # SQLite before 3.32 takes 999 parameters; a page of a list has 100 rows.
 MOST_PARAMETERS = 900
@@ -28,12 +30,12 @@ class Statement:
     def __init__(self, parameters: str, sql: str) -> None:
         self._parameters = tuple(parameters.split())
         self._sql = sql
-        self._compiled: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+        self._compiled: dict[str, tuple[str, Arrange | None]] = {}
 
     def many(self, connection: Connection, rows: Iterable[Row]) -> int:
         """Run once per row; the number of rows touched. No row, no statement."""
-        sql, places = self._for(connection)
-        batch = [self._arranged(row, places) for row in rows]
+        sql, arrange = self._for(connection)
+        batch = list(rows) if arrange is None else [arrange(row) for row in rows]
         if not batch:
             return 0
         with _Errors(connection, sql):
@@ -43,8 +45,8 @@ class Statement:
 
     def all(self, connection: Connection, row: Row = ()) -> list[Row]:
         """The rows that come back."""
-        sql, places = self._for(connection)
-        return _fetched(connection, sql, self._arranged(row, places))
+        sql, arrange = self._for(connection)
+        return _fetched(connection, sql, row if arrange is None else arrange(row))
 
     def first(self, connection: Connection, row: Row = ()) -> Row | None:
         """The first row that comes back."""
@@ -53,31 +55,33 @@ class Statement:
 
     def run(self, connection: Connection, row: Row = ()) -> int:
         """The number of rows touched."""
-        sql, places = self._for(connection)
+        sql, arrange = self._for(connection)
         with _Errors(connection, sql):
             cursor = connection.connection.cursor()
-            cursor.execute(sql, self._arranged(row, places))
+            cursor.execute(sql, row if arrange is None else arrange(row))
             return int(cursor.rowcount)
 
-    def _for(self, connection: Connection) -> tuple[str, tuple[int, ...] | None]:
+    def _for(self, connection: Connection) -> tuple[str, Arrange | None]:
         name = connection.dialect.name
         found = self._compiled.get(name)
         if found is None:
             compiled = text(self._sql).compile(dialect=connection.dialect)
             assert isinstance(compiled, SQLCompiler)
             assert set(compiled.binds) == set(self._parameters), (compiled.binds, self._parameters)
-            order = compiled.positiontup
-            places = None if order is None else tuple(self._parameters.index(bind) for bind in order)
-            if places == tuple(range(len(self._parameters))):
-                places = ()
-            found = self._compiled[name] = (str(compiled), places)
+            found = self._compiled[name] = (str(compiled), _arrangement(self._parameters, compiled.positiontup))
         return found
 
-    def _arranged(self, row: Row, places: tuple[int, ...] | None) -> Any:
-        if places is None:
-            return dict(zip(self._parameters, row, strict=True))
-        # No places: the driver takes the row as it stands.
-        return tuple([row[place] for place in places]) if places else row
+
+def _arrangement(parameters: tuple[str, ...], order: Sequence[str] | None) -> Arrange | None:
+    """What brings a row into the form that the driver takes; null where it has that form already."""
+    if order is None:
+        return lambda row: dict(zip(parameters, row, strict=True))
+    if tuple(order) == parameters:
+        return None
+    places = [parameters.index(bind) for bind in order]
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda row: (row[places[0]],)
 
 
 def select_in(connection: Connection, sql: str, values: Sequence[Any], *, first: Row = ()) -> list[Row]:
