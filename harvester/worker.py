@@ -111,6 +111,7 @@ class Trouble:
     strikes: int = 0
     """Failures in a row, of whatever jobs, with no answer between them."""
     failing_since: float = 0.0
+    pauses: int = 0
     blocked_until: float = 0.0
     blocks: int = 0
     fatal: HarvesterError | None = None
@@ -319,8 +320,7 @@ class Worker:
             case CredentialsRefused() | StoreError():
                 self.trouble.fatal = error
                 return Released()
-            case Unavailable() | Denied() if (pause := self._strike(error)) > 0:
-                self._close(lane, pause)
+            case Unavailable() | Denied() if (pause := self._strike(lane, error)) > 0:
                 return Snooze(pause, reason)
             case Drift() if job.tries < 2:
                 return Retry(DRIFT_PAUSE_S, reason)
@@ -351,18 +351,23 @@ class Worker:
         self._close(lane, seconds)
         return seconds
 
-    def _strike(self, error: WireError) -> float:
+    def _strike(self, lane: Lane, error: WireError) -> float:
         """Seconds to leave the far end alone: it fails whatever it is asked, so no single job is at fault. 0: not yet."""
         now, trouble = self.clock.monotonic(), self.trouble
         if trouble.strikes == 0:
-            trouble.failing_since = now
+            trouble.failing_since, trouble.pauses = now, 0
         trouble.strikes += 1
         if trouble.strikes < STRIKES:
             return 0.0
         is_given_up = isinstance(error, Denied) or now - trouble.failing_since >= FAILING_S
         if self.run_id is not None and is_given_up:
             trouble.fatal = error
-        return min(300.0, 5.0 * 2.0 ** min(10, trouble.strikes - STRIKES))
+        if not self.closed_for(lane):
+            # What was under way together fails together: that is one more pause, not several.
+            trouble.pauses += 1
+        pause = min(300.0, 5.0 * 2.0 ** (trouble.pauses - 1))
+        self._close(lane, pause)
+        return pause
 
     def _blocked(self, lane: Lane, seconds: float) -> float:
         """Seconds to stay away; gives up at the second block after a pause."""

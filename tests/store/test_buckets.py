@@ -239,6 +239,25 @@ def test_a_closure_of_one_bucket_leaves_the_others_open(db: Database) -> None:
     assert (take(db).permits, take(db, PULLS).permits) == (0, 1)
 
 
+def test_requests_that_are_refused_together_are_one_block(db: Database) -> None:
+    with db.engine.begin() as connection:
+        chosen = [buckets.block(connection, [HUB], "edge", db.clock.time()) for _ in range(4)]
+    assert chosen == [FIRST_BLOCK_S] * 4
+
+
+def test_a_block_binds_whoever_asks_from_the_address(db: Database) -> None:
+    account = Bucket("hub", "direct", "account")
+    configure(db, bucket=account)
+    with db.engine.begin() as connection:
+        buckets.block(connection, [HUB], "edge", db.clock.time())
+    for bucket in (HUB, account):
+        grant = take(db, bucket)
+        assert (grant.permits, grant.wait_s, grant.reason) == (0, FIRST_BLOCK_S, "edge")
+    other_way_out = Bucket("hub", "office", "anonymous")
+    configure(db, bucket=other_way_out)
+    assert take(db, other_way_out).permits == 1
+
+
 def test_a_block_grows_with_each_repetition_up_to_its_longest(db: Database) -> None:
     chosen = []
     for _ in range(7):

@@ -23,6 +23,7 @@ from harvester.errors import (
 )
 from harvester.jobs import MAX_ATTEMPTS, Args, Dead, Done, Harvest, Job, Retry, tags_page
 from harvester.store.writer import Writer
+from harvester.worker import STRIKES
 from tests.store.database import Database
 from tests.store.makers import job, seen
 from tests.store.work import Work, scripted
@@ -139,6 +140,41 @@ async def test_a_host_that_comes_back_in_time_is_forgiven(db: Database, writer: 
     made = await work(db, writer, Unreachable("no route"), FOUND)
     assert made.worker.trouble.fatal is None
     assert db.job(job("nginx").key)["attempt"] == 1
+
+
+async def test_a_far_end_that_refuses_whatever_it_is_asked_is_given_up_before_it_kills_the_queue(
+    db: Database, writer: Writer
+) -> None:
+    run = db.begin_run("a", *(job(f"repository-{number}") for number in range(40)))
+
+    async def refuse(_claimed: Job) -> Harvest:
+        raise Denied("no")
+
+    made = Work(db, writer, refuse, run.id)
+    await made.until_over()
+    assert isinstance(made.worker.trouble.fatal, Denied)
+    assert len(db.keys("dead")) < STRIKES
+    assert db.keys("running") == []
+    assert len(db.keys("dead")) + len(db.keys("ready")) + len(db.keys("waiting")) == 40
+
+
+async def test_a_far_end_that_fails_whatever_it_is_asked_is_left_alone_and_then_asked_again(
+    db: Database, writer: Writer
+) -> None:
+    run = db.begin_run("a", *(job(f"repository-{number}") for number in range(20)))
+    failures = 0
+
+    async def fail_at_first(_claimed: Job) -> Harvest:
+        nonlocal failures
+        failures += 1
+        if failures <= STRIKES + 4:
+            raise Unavailable("503")
+        return Harvest()
+
+    made = Work(db, writer, fail_at_first, run.id)
+    await made.until_over()
+    assert made.worker.trouble.fatal is None
+    assert len(db.keys("done")) == 20, "no job was at fault"
 
 
 async def test_a_first_block_is_waited_out(db: Database, writer: Writer) -> None:
