@@ -75,8 +75,8 @@ _MET = Statement(
 )
 # Another run's job for the same object under other policies: one of the two asks, the other waits for what it stores.
 _ASKED = Statement(
-    "low high id",
-    "SELECT 1 FROM jobs WHERE state = 'running' AND key > :low AND key < :high AND id < :id",
+    "low high",
+    "SELECT id FROM jobs WHERE state = 'running' AND key > :low AND key < :high",
 )
 _HARVESTED = Statement("digest", "SELECT 1 FROM harvested_digests WHERE digest = :digest")
 _DETAILED_IMAGE = Statement("digest", "SELECT 1 FROM images WHERE digest = :digest AND config_digest IS NOT NULL")
@@ -92,8 +92,9 @@ _IMAGES_OF_TAG = Statement(
 def settle_known(connection: Connection, jobs: Sequence[Job], now: Moment) -> list[Job]:
     """Settle the claimed jobs whose answers are known; the others, which have to be asked."""
     rest: list[Job] = []
+    batch = {job.id for job in jobs}
     for job in jobs:
-        if job.kind in ("repository", "tag") and _ASKED.first(connection, (*_same_object(job), job.id)):
+        if job.kind in ("repository", "tag") and _is_asked(connection, job, batch):
             settle(connection, [Settled(job, Snooze(1.0, "another job asks for this already"), now.seconds)], now)
             continue
         follow_ups = _known(connection, job)
@@ -103,6 +104,12 @@ def settle_known(connection: Connection, jobs: Sequence[Job], now: Moment) -> li
         settle(connection, [Settled(job, Done(Harvest()), now.seconds)], now)
         enqueue(connection, follow_ups, now, runs=runs_of(connection, job.id), fresh_after=job.fresh_after)
     return rest
+
+
+def _is_asked(connection: Connection, job: Job, batch: set[int]) -> bool:
+    """Whether a job that was claimed before this one asks for the same; of one claim, the one with the lower id asks."""
+    others = {int(row[0]) for row in _ASKED.all(connection, _same_object(job))} - {job.id}
+    return any(other not in batch or other < job.id for other in others)
 
 
 def _same_object(job: Job) -> tuple[str, str]:
