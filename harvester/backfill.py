@@ -8,7 +8,7 @@ import json
 import signal
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 from sqlalchemy import Engine
@@ -16,12 +16,13 @@ from sqlalchemy import Engine
 from harvester.clock import Clock
 from harvester.composition import Parts, assembled, open_store, paces, worker_of
 from harvester.config import Settings
-from harvester.errors import HarvesterError, StoreError
-from harvester.jobs import Args, Dead, Done, NewJob, Retry, namespace_page, repository, search_page
+from harvester.errors import HarvesterError, StoreError, Throttled, Unavailable, WireError
+from harvester.jobs import Args, Dead, Done, Fill, NewJob, Retry, Snooze, namespace_page, repository, search_page
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.progress import Progress
 from harvester.records import Absent
 from harvester.store import queue, reads, runs
+from harvester.store.holes import Holes, holes_of_run
 from harvester.store.moment import Moment
 from harvester.store.runs import Run
 from harvester.targets import Target
@@ -40,16 +41,41 @@ class Request:
     targets: tuple[Target, ...]
     tags: TagPolicy
     layers: LayerPolicy
+    fill: Fill = None
+    """As whom tags are asked for of which only the name is known; null: they are left so."""
     is_quiet: bool = False
 
     def fingerprint(self, *, pulls: bool) -> str:
         """One text for one command: the same targets and options are the same run."""
         options = {"tags": self.tags.text, "layers": self.layers.text, "pulls": pulls}
+        if self.fill is not None:
+            options["fill"] = self.fill
         return json.dumps({"targets": [str(target) for target in self.targets], **options}, sort_keys=True)
 
     def jobs(self, *, pulls: bool) -> tuple[NewJob, ...]:
-        """The first jobs."""
-        return tuple(self._job(target, pulls) for target in self.targets if not self._is_covered(target))
+        """The first jobs. Repositories that share a namespace are looked for in its list: a page of it shows a hundred."""
+        wanted = [target for target in self.targets if not self._is_covered(target)]
+        neighbours: dict[str, list[Target]] = {}
+        for target in wanted:
+            if target.kind == "repository":
+                neighbours.setdefault(target.subject.partition("/")[0], []).append(target)
+        # A namespace that is a target itself may end before them: then they are asked for by name.
+        listed = {
+            namespace
+            for namespace, targets in neighbours.items()
+            if len(targets) > 1 and Target("namespace", namespace) not in wanted
+        }
+        lists = tuple(
+            namespace_page(self._args(namespace, pulls, only=tuple(one.subject for one in neighbours[namespace])))
+            for namespace in sorted(listed)
+        )
+        alone = [one for one in wanted if one.kind != "repository" or one.subject.partition("/")[0] not in listed]
+        return (*lists, *(self._job(target, pulls) for target in alone))
+
+    def _args(self, subject: str, pulls: bool, *, only: tuple[str, ...] = ()) -> Args:
+        return Args(
+            subject=subject, tags=self.tags.text, layers=self.layers.text, pulls=pulls, fill=self.fill, only=only
+        )
 
     def _is_covered(self, target: Target) -> bool:
         """Whether a tag that is named comes with its whole repository, layers included, anyway."""
@@ -58,7 +84,7 @@ class Request:
         return target.kind == "tag" and whole and layers
 
     def _job(self, target: Target, pulls: bool) -> NewJob:
-        args = Args(subject=target.subject, tags=self.tags.text, layers=self.layers.text, pulls=pulls)
+        args = self._args(target.subject, pulls)
         match target.kind:
             case "search":
                 return search_page(args)
@@ -85,9 +111,13 @@ class Summary:
     requests: dict[str, int] = field(default_factory=dict)
     redirects: int = 0
     absent: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    """Of the absent: what was absent in an earlier pass as well."""
     incomplete: list[reads.Incomplete] = field(default_factory=list)
     dead: list[reads.JobRow] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    holes: list[Holes] = field(default_factory=list)
+    """Repositories of this run of whose tags some are known by name only."""
 
     @property
     def exit_code(self) -> int:
@@ -144,19 +174,19 @@ async def _run(
 
         def on_report(report: Report) -> None:
             progress.report(report)
-            _note(report, summary)
+            _note(report, summary, progress)
 
         worker = worker_of(parts, clock, run_id=run.id, on_report=on_report)
         with progress, _Signals(worker, summary):
             try:
                 await _work(worker, parts, run, clock, progress)
-                summary.fatal = worker.trouble.fatal
+                summary.fatal = worker.fatal
             except StoreError as error:
                 summary.fatal = error
         summary.stored = progress.counts
-        summary.requests = {budget: number for budget, number in parts.transport.requests.items() if number}
-        summary.redirects = parts.transport.redirects
-        await asyncio.to_thread(_look_back, parts.reader, run, summary)
+        summary.requests = {budget: number for budget, number in parts.requests.items() if number}
+        summary.redirects = parts.redirects
+        await asyncio.to_thread(_look_back, parts.reader, run, summary, request.fill, Moment.of(clock.time()))
     summary.seconds = clock.monotonic() - began
     return summary
 
@@ -205,7 +235,7 @@ class _Signals:
         self._worker.drain()
 
 
-def _note(report: Report, summary: Summary) -> None:
+def _note(report: Report, summary: Summary, progress: Progress) -> None:
     """Log a job's end where somebody may want to know of it, and remember what was not there."""
     outcome, job = report.outcome, report.job
     match outcome:
@@ -219,13 +249,22 @@ def _note(report: Report, summary: Summary) -> None:
             log.error("job.dead", key=job.key, attempt=job.attempt, reason=reason)
         case Retry(seconds=seconds, reason=reason):
             log.warning("job.retry", key=job.key, attempt=job.attempt, in_s=round(seconds), reason=reason)
+        case Snooze(seconds=seconds) if _is_far_ends_doing(report.error):
+            progress.pause(seconds, report.error)
         case _:
             log.debug("job.put_off", key=job.key, error=str(report.error))
 
 
-def _look_back(reader: Engine, run: Run, summary: Summary) -> None:
+def _is_far_ends_doing(error: BaseException | None) -> TypeGuard[WireError]:
+    """Whether a job waits because the far end said no or failed, and not because our own limiter paces it."""
+    return isinstance(error, Unavailable) or (isinstance(error, Throttled) and error.status is not None)
+
+
+def _look_back(reader: Engine, run: Run, summary: Summary, fill: Fill, now: Moment) -> None:
     with reader.begin() as connection:
+        summary.holes = holes_of_run(connection, run.id, fill, now)
         summary.dead = reads.dead_of_run(connection, run.id)
+        summary.gone = reads.absent_again(connection, summary.absent)
         summary.incomplete = reads.incomplete_of_run(connection, run.id, run.pass_began_at)
         summary.rows = reads.row_counts(connection)
 

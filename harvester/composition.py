@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from sqlalchemy import Connection, Engine
 from harvester import __version__
 from harvester.clock import Clock
 from harvester.config import Settings, user_agent
+from harvester.egress import Egress, routes, shard_of, shards_of
 from harvester.errors import CredentialsRefused, StoreError
-from harvester.handlers import Clients, abandoned, handle
+from harvester.handlers import Clients, abandoned, expect, handle
 from harvester.jobs import Lane
 from harvester.limiter import Limiter
 from harvester.store import buckets, migrate, queue
@@ -30,9 +32,9 @@ from harvester.store.writer import Writer
 from harvester.wire.hub import Hub
 from harvester.wire.permits import Budget
 from harvester.wire.registry import Registry
-from harvester.wire.tokens import Credentials, HubTokens, RegistryTokens
-from harvester.wire.transport import Transport
-from harvester.worker import Report, Worker
+from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
+from harvester.wire.transport import Inner, Transport
+from harvester.worker import SLOTS, Report, Route, Worker
 
 SHARE = 0.98
 """Part of the far end's limit that is used at the most (contract, 2)."""
@@ -40,7 +42,7 @@ SHARE = 0.98
 HUB_PER_MINUTE = 150
 """The Hub pace until a header has said what the limit is."""
 
-FREE_PER_MINUTE = 120
+FREE_PER_MINUTE = 180
 """Registry requests that count against nothing but the abuse limit (wire reference, 13.2)."""
 
 TOKENS_PER_MINUTE = 60
@@ -57,15 +59,48 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Outlet:
+    """One route, opened: nothing of it is shared with another."""
+
+    egress: Egress
+    shards: tuple[int, ...] | None
+    """The parts of all namespaces that are asked about by it; null for all."""
+    limiter: Limiter
+    transport: Transport
+    clients: Clients
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What a process that works the queue is made of."""
 
     writer: Writer
     reader: Engine
-    limiter: Limiter
-    transport: Transport
-    clients: Clients
+    outlets: tuple[Outlet, ...]
     owner: str
+
+    @property
+    def requests(self) -> dict[Budget, int]:
+        """Requests sent by all routes, by the first budget of each."""
+        total: Counter[Budget] = Counter()
+        for outlet in self.outlets:
+            total.update(outlet.transport.requests)
+        return dict(total)
+
+    @property
+    def redirects(self) -> int:
+        """Redirects followed on all routes."""
+        return sum(outlet.transport.redirects for outlet in self.outlets)
+
+    def clients_for(self, namespace: str) -> Clients:
+        """The clients of the route that this namespace is asked about by."""
+        shard = shard_of(namespace)
+        return next(one.clients for one in self.outlets if one.shards is None or shard in one.shards)
+
+    async def flush(self) -> None:
+        """Write down what the far end's headers said last."""
+        for outlet in self.outlets:
+            await outlet.limiter.flush()
 
 
 def open_store(settings: Settings) -> Engine:
@@ -84,35 +119,52 @@ async def assembled(
     *,
     credential: tuple[str, str] | None,
     on_hold: Callable[[Budget, float, str], None],
+    inner: Inner | None = None,
 ) -> AsyncIterator[Parts]:
-    """The parts, opened and at the end closed in order.
+    """The parts, opened and at the end closed in order. `inner` answers in place of the network.
 
-    Raises `CredentialsRefused` when the far end refused this credential less than an hour ago.
+    Raises `ConfigError` for a route that nothing can be sent by, `CredentialsRefused` when the far end refused this credential less
+    than an hour ago.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     writer = Writer(engine, clock, owner)
     reader = open_reader(engine.url)
-    limiter = Limiter(
-        writer=writer,
-        clock=clock,
-        paces=paces(settings),
-        identity="account" if credential else "anonymous",
-        on_hold=on_hold,
-    )
-    transport: Transport | None = None
+    outlets: list[Outlet] = []
     try:
-        await limiter.open()
-        agent = user_agent(settings, __version__)
-        transport = Transport(permits=limiter, user_agent=agent, clock=clock, proxy=settings.proxy)
-        clients = await _clients(settings, transport, writer, clock, credential)
-        yield Parts(writer, reader, limiter, transport, clients, owner)
+        memory = Memory() if credential is None else await _memory(writer, clock, credential)
+        ways = routes(settings.egress, settings.proxy)
+        for index, way in enumerate(ways):
+            name = way.name if len(ways) > 1 else None
+            limiter = Limiter(
+                writer=writer,
+                clock=clock,
+                paces=paces(settings),
+                identity="account" if credential else "anonymous",
+                route=way.name,
+                on_hold=on_hold if name is None else partial(_hold_of_route, name, on_hold),
+            )
+            await limiter.open()
+            transport = Transport(
+                permits=limiter,
+                user_agent=user_agent(settings, __version__),
+                clock=clock,
+                route=name,
+                proxy=way.proxy,
+                local_address=way.address,
+                connections=sum(SLOTS.values()),
+                inner=inner(way) if inner is not None else None,
+            )
+            clients = _clients(settings, transport, clock, credential, memory)
+            outlets.append(Outlet(way, shards_of(index, ways), limiter, transport, clients))
+        parts = Parts(writer, reader, tuple(outlets), owner)
+        yield parts
         try:
-            await limiter.flush()
+            await parts.flush()
         except StoreError as error:
             log.warning("budgets.not_written", reason=error.message)
     finally:
-        if transport is not None:
-            await transport.aclose()
+        for outlet in outlets:
+            await outlet.transport.aclose()
         await asyncio.to_thread(writer.close)
         reader.dispose()
 
@@ -120,10 +172,10 @@ async def assembled(
 def worker_of(parts: Parts, clock: Clock, *, run_id: int | None, on_report: Callable[[Report], None]) -> Worker:
     """A worker on these parts."""
 
-    async def is_due(lane: Lane) -> bool:
+    async def is_due(lane: Lane, shards: tuple[int, ...] | None) -> bool:
         def ask() -> bool:
             with parts.reader.begin() as connection:
-                return queue.is_due(connection, lane, Moment.of(clock.time()))
+                return queue.is_due(connection, lane, Moment.of(clock.time()), shards)
 
         return await asyncio.to_thread(ask)
 
@@ -131,10 +183,18 @@ def worker_of(parts: Parts, clock: Clock, *, run_id: int | None, on_report: Call
         writer=parts.writer,
         clock=clock,
         owner=parts.owner,
-        handle=partial(handle, clients=parts.clients),
+        routes=[
+            Route(
+                outlet.egress.name,
+                outlet.shards,
+                partial(handle, clients=outlet.clients),
+                partial(expect, clients=outlet.clients),
+            )
+            for outlet in parts.outlets
+        ],
         abandoned=abandoned,
         on_report=on_report,
-        on_tick=parts.limiter.flush,
+        on_tick=parts.flush,
         is_due=is_due,
         run_id=run_id,
     )
@@ -145,6 +205,8 @@ def paces(settings: Settings) -> dict[Budget, Pace]:
     own = settings.hub_per_minute
     return {
         "hub": Pace(own or HUB_PER_MINUTE, 60.0, ceiling=own, share=SHARE),
+        # Counted in the Hub's budget as well: it holds back where headers tell of a limit of its own.
+        "search": Pace(own or HUB_PER_MINUTE, 60.0, ceiling=own, share=SHARE, only_if_told=True),
         "registry": Pace(FREE_PER_MINUTE, 60.0),
         "tokens": Pace(TOKENS_PER_MINUTE, 60.0),
         "logins": Pace(LOGINS_PER_MINUTE, 60.0),
@@ -162,14 +224,14 @@ def _pull_pace(settings: Settings) -> Pace:
     return Pace(max(PULLS_UNTIL_TOLD, reserve), PULL_WINDOW_S, reserve=reserve)
 
 
-async def _clients(
-    settings: Settings, transport: Transport, writer: Writer, clock: Clock, credential: tuple[str, str] | None
-) -> Clients:
-    if credential is None:
-        registry_tokens = RegistryTokens(transport, settings.auth_url, clock=clock)
-        return Clients(
-            hub=Hub(transport, settings.hub_url), registry=Registry(transport, settings.registry_url, registry_tokens)
-        )
+def _hold_of_route(
+    route: str, on_hold: Callable[[Budget, float, str], None], budget: Budget, seconds: float, reason: str
+) -> None:
+    on_hold(budget, seconds, f"{reason} (route {route})")
+
+
+async def _memory(writer: Writer, clock: Clock, credential: tuple[str, str]) -> Memory:
+    """What is known of the credential. Raises `CredentialsRefused` when it was refused less than an hour ago."""
     bucket = Bucket("credential", "-", await asyncio.to_thread(_hash, *credential))
     if (left := await writer.call(lambda connection: buckets.closed_for(connection, bucket, clock.time()))) > 0:
         raise CredentialsRefused(
@@ -185,9 +247,17 @@ async def _clients(
 
         await writer.call(note)
 
-    owned = Credentials(*credential)
-    hub_tokens = HubTokens(transport, settings.hub_url, credentials=owned, clock=clock, on_refused=remember)
-    registry_tokens = RegistryTokens(transport, settings.auth_url, clock=clock, credentials=owned, on_refused=remember)
+    return Memory(remember)
+
+
+def _clients(
+    settings: Settings, transport: Transport, clock: Clock, credential: tuple[str, str] | None, memory: Memory
+) -> Clients:
+    owned = None if credential is None else Credentials(*credential)
+    hub_tokens = None
+    if owned is not None:
+        hub_tokens = HubTokens(transport, settings.hub_url, credentials=owned, clock=clock, memory=memory)
+    registry_tokens = RegistryTokens(transport, settings.auth_url, clock=clock, credentials=owned, memory=memory)
     return Clients(
         hub=Hub(transport, settings.hub_url, hub_tokens),
         registry=Registry(transport, settings.registry_url, registry_tokens),

@@ -1,12 +1,13 @@
 """Settings: built-in default, then TOML file, then environment, then flags. Rank 2.
 
 Everything is read and checked at once. A secret is never a setting: it comes from the environment or from a file that a setting
-names, and is kept apart from what may be printed.
+names, and is kept apart from what may be printed. Only a proxy's address may hold one; it is in no `repr` and no error.
 """
 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -16,9 +17,29 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from harvester.egress import Egress
 from harvester.errors import ConfigError
+from harvester.policy import LayerPolicy, TagPolicy
+from harvester.targets import Target, parse_targets
 
 DEFAULT_FILE = "harvester.toml"
+
+SHORTEST_EVERY, LONGEST_EVERY = 60, 365 * 86_400
+"""Seconds between two harvests of a watch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Something that is kept up to date."""
+
+    target: str
+    """As the operator wrote it."""
+    targets: tuple[Target, ...]
+    """What that names: one target, or all of a file's."""
+    tags: TagPolicy = field(default_factory=TagPolicy)
+    layers: LayerPolicy = field(default_factory=LayerPolicy)
+    every: int = 86_400
+    """Seconds from one harvest of it to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +59,9 @@ class Settings:
     pulls: int | None = 0
     """Manifest GETs per window; null: what the headers allow less the reserve (`auto`)."""
     pull_reserve: str = "50%"
+    egress: tuple[Egress, ...] = ()
+    """Empty: the one way out that there is by default, through `proxy` if that is set."""
+    watch: tuple[Watch, ...] = ()
 
     @property
     def shown_database(self) -> str:
@@ -51,6 +75,8 @@ class _Setting:
     toml: str
     environment: str | None
     check: Callable[[Any], Any]
+    is_list: bool = False
+    """Whether it is a list of tables: `[[egress]]`."""
 
 
 def load(
@@ -59,15 +85,22 @@ def load(
     """The settings in force. Raises `ConfigError` naming every unknown key, or else the first bad value."""
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
+    places: dict[str, str] = {}
     for source, found in (
         (f"{file or DEFAULT_FILE}: ", _from_file(file)),
         ("", _from_environment(environment)),
         ("", {key: value for key, value in (flags or {}).items() if value is not None}),
     ):
         for setting in _SETTINGS:
-            for name in (setting.toml, setting.environment, setting.field):
+            for name in dict.fromkeys((setting.toml, setting.environment, setting.field)):
                 if name is not None and name in found:
-                    values[setting.field] = _checked(setting, found[name], source + name)
+                    places[setting.field] = source + (f"[[{name}]]" if setting.is_list else name)
+                    values[setting.field] = _checked(setting, found[name], places[setting.field])
+    if values.get("egress") and values.get("proxy") is not None:
+        raise ConfigError(
+            f"{places['proxy']} and {places['egress']} exclude one another: keep `proxy` where it is the only way out,"
+            " or else only the list and write it there as the `proxy` of a route"
+        )
     return Settings(**values)
 
 
@@ -116,8 +149,13 @@ def _from_file(file: str | None) -> dict[str, Any]:
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
+    lists = [setting.toml for setting in _SETTINGS if setting.is_list]
     for key, value in tree.items():
-        if isinstance(value, dict) and (value or any(one.toml.startswith(f"{prefix}{key}.") for one in _SETTINGS)):
+        if (
+            prefix + key not in lists
+            and isinstance(value, dict)
+            and (value or any(one.toml.startswith(f"{prefix}{key}.") for one in _SETTINGS))
+        ):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
@@ -141,7 +179,8 @@ def _checked(setting: _Setting, value: Any, name: str) -> Any:
     try:
         return setting.check(value)
     except ValueError as error:
-        raise ConfigError(f"{name}: {error}") from error
+        # Of a list the text goes on with the number of the table: `[[watch]] 3: layers: ...`.
+        raise ConfigError(f"{name}{'' if setting.is_list else ':'} {error}") from error
 
 
 def _text(value: Any) -> str:
@@ -214,6 +253,105 @@ def _number(value: Any) -> int:
     return int(value)
 
 
+# Lists of tables.
+
+
+def _egress(value: Any) -> tuple[Egress, ...]:
+    found: list[Egress] = []
+    numbers: dict[str, int] = {}
+    for number, row in enumerate(_tables(value, {"name": _route_name, "proxy": _proxy, "address": _address}), 1):
+        if "name" not in row:
+            raise ValueError(f"{number}: name: is missing")
+        route = Egress(**row)
+        # Two routes that leave by one address would spend its budget twice.
+        way = (
+            f"proxy {route.proxy.rstrip('/')}"
+            if route.proxy
+            else f"address {route.address}"
+            if route.address
+            else "plain"
+        )
+        for what, key in (("this name", f"name {route.name}"), ("this way out", way)):
+            if key in numbers:
+                raise ValueError(
+                    f"{number}: {what} is that of [[egress]] {numbers[key]} already; each has its own name, and a"
+                    " `proxy` or an `address` of its own (one of them may have neither: the plain way out)"
+                )
+            numbers[key] = number
+        found.append(route)
+    return tuple(found)
+
+
+def _watches(value: Any) -> tuple[Watch, ...]:
+    found: list[Watch] = []
+    checks: dict[str, Callable[[Any], Any]] = {"target": _text, "tags": _tags, "layers": _layers, "every": _every}
+    for number, row in enumerate(_tables(value, checks), 1):
+        if "target" not in row:
+            raise ValueError(f"{number}: target: is missing")
+        try:
+            targets = parse_targets([row["target"]])
+        except ConfigError as error:
+            raise ValueError(f"{number}: target: {error}") from error
+        if not targets:
+            raise ValueError(f"{number}: target: {row['target']} lists none")
+        found.append(Watch(targets=targets, **row))
+    return tuple(found)
+
+
+def _tables(value: Any, checks: Mapping[str, Callable[[Any], Any]]) -> list[dict[str, Any]]:
+    """The tables of a list, each value checked. Raises `ValueError` that begins with the number of the table, from 1."""
+    if not isinstance(value, list):
+        raise ValueError("takes a list of tables: two brackets around its name, and under that its keys")
+    rows: list[dict[str, Any]] = []
+    for number, table in enumerate(value, 1):
+        if not isinstance(table, dict):
+            raise ValueError(f"{number}: takes a table with the keys {', '.join(f'`{key}`' for key in checks)}")
+        if unknown := [key for key in table if key not in checks]:
+            raise ValueError(f"{number}: " + "; ".join(_unknown(key, list(checks)) for key in unknown))
+        row: dict[str, Any] = {}
+        for key, one in table.items():
+            try:
+                row[key] = checks[key](one)
+            except ValueError as error:
+                raise ValueError(f"{number}: {key}: {error}") from error
+            except ConfigError as error:
+                raise ValueError(f"{number}: {error}") from error
+        rows.append(row)
+    return rows
+
+
+def _route_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9-]{1,32}", value):
+        raise ValueError("takes 1 to 32 of the lower-case letters, the digits and `-`")
+    return value
+
+
+def _address(value: Any) -> str:
+    try:
+        found = ipaddress.ip_address(_text(value))
+    except ValueError:
+        found = None
+    if found is None or found.is_unspecified or found.is_multicast:
+        raise ValueError("takes one IP address of this machine to send from")
+    return str(found)
+
+
+def _tags(value: Any) -> TagPolicy:
+    return TagPolicy.parse(_text(value), option="tags:")
+
+
+def _layers(value: Any) -> LayerPolicy:
+    return LayerPolicy.parse(_text(value), option="layers:")
+
+
+def _every(value: Any) -> int:
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
+    seconds = int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else 0
+    if not SHORTEST_EVERY <= seconds <= LONGEST_EVERY:
+        raise ValueError("takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 1m to 365d")
+    return seconds
+
+
 _SETTINGS = (
     _Setting("database", "database", "HARVESTER_DATABASE", _text),
     _Setting("hub_url", "hub.url", "HARVESTER_HUB_URL", _url),
@@ -226,6 +364,8 @@ _SETTINGS = (
     _Setting("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", _per_minute),
     _Setting("pulls", "limits.pulls", "HARVESTER_PULLS", _pulls),
     _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
+    _Setting("egress", "egress", None, _egress, is_list=True),
+    _Setting("watch", "watch", None, _watches, is_list=True),
 )
 
 assert {setting.field for setting in _SETTINGS} == {field.name for field in fields(Settings)}

@@ -8,29 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
 
+from harvester.egress import shard_of
 from harvester.errors import HarvesterError
 from harvester.policy import LayerPolicy
 from harvester.records import Record
 
-Lane = Literal["hub", "pulls"]
+Lane = Literal["hub", "search", "registry", "pulls"]
 """The remote budget that a job lives on; each has slots of its own."""
 
-Kind = Literal["search.page", "namespace.page", "repository", "tag", "tags.page", "images", "manifest"]
+Kind = Literal[
+    "search.page", "namespace.page", "repository", "tag_names", "tag", "tags.page", "images", "holes", "manifest"
+]
 
 KINDS: dict[Kind, tuple[Lane, int]] = {
-    "search.page": ("hub", 1),
+    "search.page": ("search", 1),
     "namespace.page": ("hub", 1),
     "repository": ("hub", 2),
+    "tag_names": ("registry", 3),
     "tag": ("hub", 3),
     "tags.page": ("hub", 3),
     "images": ("hub", 4),
+    "holes": ("hub", 5),
     "manifest": ("pulls", 5),
 }
-"""Lane and priority (1 first) of each kind. Lists come first, so that what is left to do is known early."""
+"""Lane and priority (1 first) of each kind. Lists come first, so that what is left to do is known early; the rest has its share."""
+
+Fill = Literal["anonymous", "account"] | None
+"""As whom tags are asked for of which only the name is known; null: they are left so."""
+
+LISTED_FROM = 2
+"""Repositories of a namespace whose details are stored, from which on its list saves requests."""
 
 MAX_ATTEMPTS = 5
 """With delays of `attempt^4` seconds the last attempt comes about six minutes after the first."""
@@ -58,6 +70,16 @@ class Args(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The repository's `last_updated` as its parent saw it."""
     modified: str | None = None
     """The repository's `last_modified` as a list showed it; null when no list did."""
+    name_filter: str | None = None
+    """Only tags whose names hold this piece are asked for, to fill holes; empty: all names, in the other order."""
+    fill: Fill = None
+    """As whom tags are asked for of which only the name is known; null: they are left so."""
+    only: tuple[str, ...] = ()
+    """Repositories that are wanted of a namespace's list, by full name; empty: all of them."""
+    has_news: bool = False
+    """The registry lists tags that no page has shown yet."""
+    missing: tuple[str, ...] = ()
+    """Those of them that no page has shown yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,8 @@ class Harvest:
 
     records: tuple[Record, ...] = ()
     follow_ups: tuple[NewJob, ...] = ()
+    otherwise: tuple[NewJob, ...] = ()
+    """In place of the next page, where the store knows that it is not worth a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +186,8 @@ def reason_of(error: BaseException) -> str:
 
 
 def _policies(args: Args) -> str:
-    return f"{args.tags}:{args.layers}:{'pulls' if args.pulls else 'free'}"
+    policies = f"{_escaped(args.tags)}:{_escaped(args.layers)}:{'pulls' if args.pulls else 'free'}"
+    return policies + (":fill" if args.fill else "")
 
 
 def search_page(args: Args) -> NewJob:
@@ -178,6 +203,16 @@ def namespace_page(args: Args) -> NewJob:
 def repository(args: Args) -> NewJob:
     """A repository's detail, then its tags by the policy."""
     return NewJob("repository", f"repository:{args.subject}:{args.tag or ''}:{_policies(args)}", args)
+
+
+def tag_names(args: Args) -> NewJob:
+    """The names of all tags of a repository, from the registry."""
+    return NewJob("tag_names", f"{walk_key('tag_names', args)}:{_policies(args)}", args)
+
+
+def holes(args: Args) -> NewJob:
+    """The next requests that fill holes of a repository's tag list; asks nothing itself."""
+    return NewJob("holes", f"holes:{args.subject}:{args.page}:{_policies(args)}", args)
 
 
 def tag(args: Args) -> NewJob:
@@ -201,11 +236,23 @@ def manifest(args: Args) -> NewJob:
 
 
 def walk_key(kind: Kind, args: Args) -> str:
-    """The key of the walk that a page job belongs to: its own key without the page."""
+    """The key of the walk that a page job belongs to: its own key without the page. A list of names serves all policies."""
+    if kind == "tag_names":
+        return f"{kind}:{_escaped(args.subject)}"
     order = ":oldest" if args.oldest_first else ""
-    # A query may hold the character that parts a key.
-    subject = args.subject.replace("%", "%25").replace(":", "%3A")
-    return f"{kind}:{subject}:{_policies(args)}{order}"
+    part = f":filter {_escaped(args.name_filter)}" if args.name_filter is not None else ""
+    part += f":only {sha256(' '.join(args.only).encode()).hexdigest()[:16]}" if args.only else ""
+    return f"{kind}:{_escaped(args.subject)}:{_policies(args)}{order}{part}"
+
+
+def shard(job: NewJob) -> int:
+    """The part of all namespaces that this job is counted in, which decides on its way out; a search has its text instead."""
+    return shard_of(job.args.subject if job.kind == "search.page" else job.args.subject.partition("/")[0])
+
+
+def _escaped(text: str) -> str:
+    """A query or a policy may hold the character that parts a key."""
+    return text.replace("%", "%25").replace(":", "%3A")
 
 
 # What follows from what, whether the far end was asked or the store knew.
@@ -215,6 +262,13 @@ def after_repository(args: Args, updated: str | None) -> tuple[NewJob, ...]:
     """The job that asks for the repository's tags, or for the one tag that was named."""
     follow = msgspec.structs.replace(args, updated=updated, modified=None)
     return (tag(follow),) if args.tag is not None else (tags_page(follow),)
+
+
+def after_names(args: Args, suspects: Iterable[str], *, has_holes: bool) -> tuple[NewJob, ...]:
+    """The walk of the tags, one direct question for each tag that the list of names lacks, and what fills holes, if wanted."""
+    walk = msgspec.structs.replace(args, page=1, query=None, rows=0)
+    confirmed = tuple(tag(Args(subject=args.subject, tag=name, layers="none")) for name in suspects)
+    return (*confirmed, tags_page(walk), *((holes(walk),) if has_holes and args.fill else ()))
 
 
 def after_tags(args: Args, tags: Iterable[tuple[str, str | None]]) -> tuple[NewJob, ...]:
@@ -242,7 +296,15 @@ def repositories(args: Args, names: Iterable[tuple[str, str | None, str | None]]
     """One job per (full name, last_updated, last_modified) that a list showed."""
     return tuple(
         repository(
-            Args(subject=name, tags=args.tags, layers=args.layers, pulls=args.pulls, updated=updated, modified=modified)
+            Args(
+                subject=name,
+                tags=args.tags,
+                layers=args.layers,
+                pulls=args.pulls,
+                fill=args.fill,
+                updated=updated,
+                modified=modified,
+            )
         )
         for name, updated, modified in names
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -23,6 +24,19 @@ STALE_S = 1.0
 
 READINGS_KEPT = 8
 """Answers whose headers wait for the next turn at the ledger; older ones say nothing that these do not."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One reading on its way to the ledger."""
+
+    budget: Budget
+    at: float
+    reading: Reading
+    ended: int
+    """Requests in this budget that are over since the reading before."""
+    ended_of_hub: int = 0
+    """Of a search answer: the same in the Hub's budget, in which it is counted too."""
 
 
 class Limiter:
@@ -45,9 +59,9 @@ class Limiter:
         self._on_hold = on_hold
         self._blocks: dict[Budget, deque[float]] = {budget: deque() for budget in paces}
         self._spacing: dict[Budget, float] = {}
-        self._readings: dict[Budget, deque[tuple[float, Reading]]] = {
-            budget: deque(maxlen=READINGS_KEPT) for budget in paces
-        }
+        self._readings: dict[Budget, deque[_Heard]] = {budget: deque() for budget in paces}
+        self._ended: dict[Budget, int] = dict.fromkeys(paces, 0)
+        self._told: set[Budget] = set()
         self._fetching: dict[Budget, asyncio.Lock] = {budget: asyncio.Lock() for budget in paces}
 
     async def open(self) -> None:
@@ -77,28 +91,49 @@ class Limiter:
 
     def observe(self, budget: Budget, reading: Reading) -> None:
         """Keep a reading, and when it came, for the next turn at the ledger."""
-        self._readings[budget].append((self._clock.time(), reading))
+        heard = _Heard(budget, self._clock.time(), reading, self._over(budget))
+        if budget == "search":
+            heard.ended_of_hub = self._over("hub")
+        else:
+            self._told.add(budget)
+        kept = self._readings[budget]
+        kept.append(heard)
+        if len(kept) > READINGS_KEPT:
+            dropped = kept.popleft()
+            kept[0].ended += dropped.ended
+            kept[0].ended_of_hub += dropped.ended_of_hub
+
+    def ended(self, budgets: tuple[Budget, ...]) -> None:
+        """A request that was counted in these budgets is over, whatever became of it."""
+        for budget in budgets:
+            self._ended[budget] += 1
 
     async def close(self, budgets: tuple[Budget, ...], seconds: float, reason: str) -> None:
-        """Let nothing of these budgets out for that long, in any process."""
+        """Let nothing of these budgets out for that long, in any process: the far end refused."""
         now = self._clock.time()
+        readings = self._read()
 
         def closing(connection: Connection) -> None:
+            self._reconcile(connection, readings)
             # All budgets at once: the far end means the address, not who asks from it.
-            shut = buckets.close_address if set(budgets) >= set(self._buckets) else buckets.close
+            shut = buckets.close_address if set(budgets) >= set(self._buckets) else buckets.refuse
             for budget in budgets:
-                shut(connection, self._buckets[budget], seconds, reason, now)
+                shut(connection, self._responsible(connection, budget), seconds, reason, now)
 
         self._discard(budgets)
         await self._writer.call(closing)
+        # What was granted while this waited for its turn.
+        self._discard(budgets)
 
     async def block(self, budgets: tuple[Budget, ...], reason: str) -> float:
         """Close these budgets for a long time, longer at each repetition; the seconds chosen."""
         now = self._clock.time()
         self._discard(budgets)
-        return await self._writer.call(
+        seconds = await self._writer.call(
             lambda connection: buckets.block(connection, [self._buckets[b] for b in budgets], reason, now)
         )
+        self._discard(budgets)
+        return seconds
 
     async def flush(self) -> None:
         """Write down the readings that no request has carried to the ledger yet."""
@@ -112,6 +147,7 @@ class Limiter:
             at = block.popleft()
             if at >= oldest:
                 return at
+            self._ended[budget] += 1
         return None
 
     async def _fetch(self, budget: Budget) -> float | None:
@@ -123,7 +159,7 @@ class Limiter:
 
         def fetch(connection: Connection) -> Grant:
             self._reconcile(connection, readings)
-            return buckets.take(connection, self._buckets[budget], wanted, now)
+            return buckets.take(connection, self._buckets[budget], self._paces[budget], wanted, now)
 
         grant = await self._writer.call(fetch)
         if grant.permits:
@@ -139,26 +175,59 @@ class Limiter:
         await self._clock.sleep(grant.wait_s)
         return None
 
-    def _read(self) -> list[tuple[Budget, float, Reading]]:
+    def _over(self, budget: Budget) -> int:
+        """How many requests are over since this was asked last."""
+        ended, self._ended[budget] = self._ended.get(budget, 0), 0
+        return ended
+
+    def _read(self) -> list[_Heard]:
         """The readings so far, taken out: what they are handed to may be done twice, should its transaction fail."""
-        taken = [(budget, at, reading) for budget, kept in self._readings.items() for at, reading in kept]
+        taken = [heard for kept in self._readings.values() for heard in kept]
         for kept in self._readings.values():
             kept.clear()
-        return taken
+        # Answers without headers end requests too; of budgets that no header speaks of nobody needs to know.
+        silent = [budget for budget in self._told if self._ended[budget]]
+        return taken + [_Heard(budget, self._clock.time(), Reading(), self._over(budget)) for budget in silent]
 
-    def _reconcile(self, connection: Connection, readings: list[tuple[Budget, float, Reading]]) -> None:
-        for budget, came_at, r in readings:
+    def _reconcile(self, connection: Connection, readings: list[_Heard]) -> None:
+        for heard in readings:
+            budget, ended = heard.budget, heard.ended
+            if budget == "search" and "hub" in self._buckets:
+                alone = buckets.stands_alone(
+                    connection, self._buckets["search"], self._buckets["hub"], heard.reading.limit
+                )
+                if alone is not False:
+                    buckets.end(connection, self._buckets["hub"], heard.ended_of_hub)
+                if alone is None:
+                    continue
+                if not alone:
+                    budget, ended = "hub", heard.ended_of_hub
+            bucket, pace, reading = self._buckets[budget], self._paces[budget], heard.reading
+            if reading.is_free:
+                buckets.give_back(connection, bucket, pace, heard.at)
+            if reading.limit is None and reading.remaining is None and reading.resets_in_s is None:
+                buckets.end(connection, bucket, ended)
+                continue
             buckets.observe(
                 connection,
-                self._buckets[budget],
-                self._paces[budget],
-                came_at,
-                limit=r.limit,
-                remaining=r.remaining,
-                window_s=r.window_s,
-                resets_in_s=r.resets_in_s,
+                bucket,
+                pace,
+                heard.at,
+                limit=reading.limit,
+                remaining=reading.remaining,
+                window_s=reading.window_s,
+                resets_in_s=reading.resets_in_s,
+                ended=ended,
             )
+
+    def _responsible(self, connection: Connection, budget: Budget) -> Bucket:
+        """The bucket that a refusal closes: search has one of its own only where it has a limit of its own."""
+        bucket = self._buckets[budget]
+        if budget == "search" and "hub" in self._buckets and not buckets.is_told(connection, bucket):
+            return self._buckets["hub"]
+        return bucket
 
     def _discard(self, budgets: tuple[Budget, ...]) -> None:
         for budget in budgets:
+            self._ended[budget] += len(self._blocks[budget])
             self._blocks[budget].clear()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from harvester.clock import Clock
+from harvester.errors import Throttled, WireError
 from harvester.jobs import Dead, Done
 from harvester.store.queue import LEASE_S
 from harvester.store.runs import Left
@@ -28,8 +29,10 @@ RATE_OVER_S = 60.0
 
 SHORTEST_WATCH_S = 2.0
 SHORTEST_HOLD_S = 2.0
+SHORTEST_PAUSE_S = 5.0
+"""A wait that the far end caused and that is shorter than this is no news."""
 
-LISTS = frozenset({"search.page", "namespace.page", "repository", "tag", "tags.page"})
+LISTS = frozenset({"search.page", "namespace.page", "repository", "tag_names", "tag", "tags.page", "holes"})
 """Kinds whose answers bring more work: while one is left, the estimate is a lower bound."""
 
 
@@ -42,6 +45,7 @@ class Progress:
     counts: Counter[str] = field(default_factory=Counter)
     _held_by: str = ""
     _held_until: float = 0.0
+    _paused_until: dict[str, float] = field(default_factory=dict)
     _left: int = 0
     _may_grow: bool = True
     _elsewhere: int = 0
@@ -90,6 +94,15 @@ class Progress:
         """Note which budget holds the run back."""
         self._held_by = reason
         self._held_until = self.clock.monotonic() + seconds
+
+    def pause(self, seconds: float, error: WireError) -> None:
+        """Say that the far end makes a budget wait: once for what was under way together."""
+        budget, until = error.budget or "", self.clock.monotonic() + seconds
+        self.hold(budget, seconds, error.message)
+        if seconds >= SHORTEST_PAUSE_S and until > self._paused_until.get(budget, 0.0) + SHORTEST_PAUSE_S:
+            self._paused_until[budget] = until
+            event = "far_end.throttled" if isinstance(error, Throttled) else "far_end.failing"
+            log.warning(event, pause_s=round(seconds), reason=str(error))
 
     def show(self, left: list[Left], *, in_hand: int) -> None:
         """Show the state, with what is left to do and how much of that this process holds."""

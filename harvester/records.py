@@ -177,6 +177,13 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
 
 
+class NamesSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The registry listed the names of a repository's tags: all there are."""
+
+    repository: str
+    names: tuple[str, ...]
+
+
 class WalkStep(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a walk of a list, and how the walk stands after it."""
 
@@ -197,6 +204,14 @@ class WalkStep(msgspec.Struct, frozen=True, kw_only=True):
     """The repository's own `last_updated` when the walk began."""
     is_whole: bool = True
     """Whether all of the list is wanted, by the policy of the walk."""
+    may_end_known: bool = False
+    """Whether the list runs newest first, so that the walk may end where everything further on is known."""
+    identity: Literal["anonymous", "account"] = "anonymous"
+    """As whom the page was asked for: walls stand for anonymous clients."""
+    offset: int = 0
+    """Rows before this page."""
+    next_offset: int | None = None
+    """Rows before the next page; null at the end."""
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,4 +222,4 @@ class Drifted(msgspec.Struct, frozen=True, kw_only=True):
     refused: Refused
 
 
-Record = RepositorySeen | TagsSeen | LayersSeen | Absent | WalkStep | Drifted
+Record = RepositorySeen | TagsSeen | NamesSeen | LayersSeen | Absent | WalkStep | Drifted

@@ -1,8 +1,8 @@
 """Slots, claims, outcomes: what turns ready jobs into settled ones. Rank 5.
 
 A slot runs one job: ask the far end, map what came to an outcome, hand it to the writer. A job's lease is renewed while it is
-held; what is claimed but not begun is given back at shutdown. A lane whose budget is closed is not claimed from, so no job waits
-in a slot.
+held; what is claimed but not begun is given back at shutdown. A lane of a route whose budget is closed is not claimed for, so no
+job waits in a slot, and the other routes go on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,7 +27,6 @@ from harvester.errors import (
     Gone,
     HarvesterError,
     LeaseLost,
-    StaleToken,
     StoreError,
     StoreUnusable,
     Throttled,
@@ -35,7 +34,6 @@ from harvester.errors import (
     Unavailable,
     Unreachable,
     Walled,
-    WireError,
 )
 from harvester.jobs import (
     KINDS,
@@ -45,6 +43,7 @@ from harvester.jobs import (
     Harvest,
     Job,
     Lane,
+    NewJob,
     Outcome,
     Released,
     Retry,
@@ -52,20 +51,26 @@ from harvester.jobs import (
     Snooze,
     reason_of,
     retry_delay,
+    shard,
 )
-from harvester.store import queue
+from harvester.store import queue, runs
 from harvester.store.freshness import settle_known
 from harvester.store.moment import Moment
 from harvester.store.writer import Writer
+from harvester.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 
-SLOTS: dict[Lane, int] = {"hub": 4, "pulls": 1}
-"""Jobs of a lane that ask the far end at one time: a handful of connections is the fastest setting there is."""
+SLOTS: dict[Lane, int] = {"hub": 4, "search": 1, "registry": 2, "pulls": 1}
+"""Jobs of a lane that ask the far end by one route at one time: a handful of connections is the fastest setting there is."""
 
-LEAST_AHEAD = 8
+LEAST_AHEAD: dict[Lane, int] = {"hub": 8, "search": 8, "registry": 24, "pulls": 8}
 MOST_AHEAD = 64
-"""Jobs claimed beyond the free slots, so that one claim serves several: the more, the faster they are used up."""
+"""Jobs claimed beyond the free slots, so that one claim serves several: the more, the faster they are used up.
+
+A claim is for more than half of the least: as many jobs as a lane has priorities, so that each of them may have one. Of the
+registry's enough are claimed for a token to serve ten of them.
+"""
 
 QUICK_S = 1.0
 SLOW_S = 2.0
@@ -77,18 +82,15 @@ UNSETTLED = 400
 RENEW_S = queue.LEASE_S / 3
 PEEK_S = 0.5
 
-STRIKES = 12
-"""So many failures in a row are the far end's, not the jobs': no attempt is counted any more."""
-
-FAILING_S = 900.0
-"""A far end that fails for so long, without one answer, cannot be used."""
-
 DRIFT_PAUSE_S = 30.0
 """An answer of another shape is asked for once more after this time: now and then it is a passing fault."""
 
-PATIENCE_AT_START_S = 3.0
-PATIENCE_LATER_S = 120.0
-"""How long a host may be unreachable before the worker gives up: before anything was ever answered, and after."""
+
+WITHOUT_NAMES_S = 300.0
+"""A registry that is closed for so long is done without where only names of tags were wanted of it."""
+
+OUT_OF_REACH_S = 30.0
+"""So is one that could not be reached for so long; less than a route is given time in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,21 +103,50 @@ class Report:
     counts: Counter[str]
 
 
-@dataclass(slots=True)
-class Trouble:
-    """What the far end refused to this worker as a whole."""
+def _expect_nothing(jobs: Sequence[Job]) -> None:
+    return None
 
-    unreachable_since: float | None = None
-    unreachable_times: int = 0
-    answered: bool = False
-    strikes: int = 0
-    """Failures in a row, of whatever jobs, with no answer between them."""
-    failing_since: float = 0.0
-    pauses: int = 0
-    blocked_until: float = 0.0
-    blocks: int = 0
-    fatal: HarvesterError | None = None
-    """Why the far end cannot be used at all."""
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way out, as far as the worker cares: who asks by it, and for which parts of all namespaces."""
+
+    name: str
+    shards: tuple[int, ...] | None
+    """Null: for all of them."""
+    handle: Callable[[Job], Awaitable[Harvest]]
+    expect: Callable[[Sequence[Job]], None] = _expect_nothing
+    """Told of what was claimed and comes soon."""
+
+
+@dataclass(slots=True)
+class Way:
+    """One lane of one route: its slots, and what is claimed for them."""
+
+    lane: Lane
+    route: Route
+    trouble: Trouble
+    """The whole route's."""
+    slots: asyncio.Semaphore
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    closed_until: float = 0.0
+    peek_at: float = 0.0
+    unreached_since: float | None = None
+    silence: Exception | None = None
+    silent_until: float = 0.0
+    """Until then nobody is asked for the names of tags, for that reason."""
+    is_hinted: bool = False
+    """Whether our own work has brought jobs for it."""
+    ahead: int = 0
+    claimed_at: float = 0.0
+
+    def takes(self, new: NewJob) -> bool:
+        """Whether this is the way that the job will go."""
+        return KINDS[new.kind][0] == self.lane and (self.route.shards is None or shard(new) in self.route.shards)
+
+    def close(self, until: float) -> None:
+        """Ask nothing before that time."""
+        self.closed_until = max(self.closed_until, until)
 
 
 @dataclass(slots=True)
@@ -125,41 +156,46 @@ class Worker:
     writer: Writer
     clock: Clock
     owner: str
-    handle: Callable[[Job], Awaitable[Harvest]]
+    routes: Sequence[Route]
     abandoned: Callable[[Job, BaseException], Harvest]
     on_report: Callable[[Report], None]
     on_tick: Callable[[], Awaitable[None]]
-    is_due: Callable[[Lane], Awaitable[bool]]
-    """Asked, without writing, whether a claim could find anything."""
+    is_due: Callable[[Lane, tuple[int, ...] | None], Awaitable[bool]]
+    """Asked, without writing, whether a claim for a lane and these parts could find anything."""
     run_id: int | None = None
     chance: Callable[[], float] = random.random
-    trouble: Trouble = field(default_factory=Trouble)
-    _tasks: dict[Lane, set[asyncio.Task[None]]] = field(default_factory=lambda: {lane: set() for lane in SLOTS})
-    _slots: dict[Lane, asyncio.Semaphore] = field(
-        default_factory=lambda: {lane: asyncio.Semaphore(number) for lane, number in SLOTS.items()}
-    )
+    fatal: HarvesterError | None = None
+    """Why there is no going on at all: no route can be used, or none that the jobs left belong to."""
+    _ways: list[Way] = field(init=False)
+    _troubles: list[Trouble] = field(init=False)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNSETTLED))
     _asking: set[asyncio.Task[None]] = field(default_factory=set)
     _settling: set[asyncio.Task[None]] = field(default_factory=set)
-    _closed_until: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0.0))
-    _peek_at: dict[Lane, float] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0.0))
-    _hints: set[Lane] = field(default_factory=set)
-    _ahead: int = LEAST_AHEAD
-    _claimed_at: float = 0.0
     _draining: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __post_init__(self) -> None:
+        self._troubles = [
+            Trouble(route=route.name, may_give_up=self.run_id is not None, on_given_up=self._gave_up)
+            for route in self.routes
+        ]
+        self._ways = [
+            Way(lane, route, trouble, asyncio.Semaphore(number), ahead=LEAST_AHEAD[lane])
+            for lane, number in SLOTS.items()
+            for route, trouble in zip(self.routes, self._troubles, strict=True)
+        ]
+
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
-        """Work until `is_over` says so while nothing is in hand, until `drain`, or until the far end cannot be used.
+        """Work until `is_over` says so while nothing is in hand, until `drain`, or until there is no way to go on (`fatal`).
 
         Raises `StoreError` when leases cannot be renewed or results cannot be kept.
         """
         upkeep = asyncio.create_task(self._upkeep())
         try:
-            while not self._draining and self.trouble.fatal is None and not upkeep.done():
+            while not self._draining and self.fatal is None and not upkeep.done():
                 self._news.clear()
                 claimed = await self._fill()
-                if not claimed and not self.in_hand and await is_over():
+                if not claimed and not self.in_hand and (await is_over() or await self._is_cut_off()):
                     break
                 if not claimed:
                     await self._wait_for_news()
@@ -172,8 +208,8 @@ class Worker:
             await asyncio.gather(upkeep, return_exceptions=True)
         if not upkeep.cancelled() and (error := upkeep.exception()) is not None:
             raise error
-        if isinstance(self.trouble.fatal, StoreError):
-            raise self.trouble.fatal
+        if isinstance(self.fatal, StoreError):
+            raise self.fatal
 
     def drain(self) -> None:
         """Claim nothing more; finish what is being asked, give back the rest."""
@@ -189,65 +225,89 @@ class Worker:
     @property
     def in_hand(self) -> int:
         """Jobs that this worker holds."""
-        return sum(map(len, self._tasks.values())) + len(self._settling)
+        return sum(len(way.tasks) for way in self._ways) + len(self._settling)
 
-    def closed_for(self, lane: Lane) -> float:
-        """Seconds for which nothing of this lane is asked; 0 when it is open."""
-        return max(0.0, self._closed_until[lane] - self.clock.monotonic())
+    def _is_open(self, way: Way) -> bool:
+        is_usable = not self._draining and self.fatal is None and way.trouble.given_up is None
+        return is_usable and self.clock.monotonic() >= way.closed_until
+
+    async def _is_cut_off(self) -> bool:
+        """Whether all jobs that are left belong to routes that were given up."""
+        run_id, now = self.run_id, self.clock.monotonic()
+        given_up = [trouble.given_up for trouble in self._troubles if trouble.given_up is not None]
+        # A way that is closed for now has at least the job that closed it.
+        is_waiting = any(way.trouble.given_up is None and now < way.closed_until for way in self._ways)
+        if run_id is None or not given_up or is_waiting:
+            return False
+        left = await self.writer.call(lambda connection: runs.live_shards(connection, run_id))
+        for route, trouble in zip(self.routes, self._troubles, strict=True):
+            if trouble.given_up is None and (route.shards is None or left.intersection(route.shards)):
+                return False
+        self.fatal = given_up[0]
+        return True
 
     async def _fill(self) -> int:
-        """Claim for every open lane that has room; how many jobs there were, those included that the store knew."""
+        """Claim for every open way that has room; how many jobs there were, those included that the store knew."""
         total = 0
-        for lane, tasks in self._tasks.items():
-            room = SLOTS[lane] + self._ahead - len(tasks)
-            if room <= self._ahead // 2 or self.closed_for(lane) or self._draining:
+        for way in self._ways:
+            room = SLOTS[way.lane] + way.ahead - len(way.tasks)
+            if room <= way.ahead // 2 or not self._is_open(way):
+                continue
+            if not way.tasks and not await self._may_be_due(way):
                 continue
 
-            def take(connection: Connection, lane: Lane = lane, room: int = room) -> tuple[int, list[Job]]:
+            def take(connection: Connection, way: Way = way, room: int = room) -> tuple[int, list[Job]]:
                 now = Moment.of(self.clock.time())
                 queue.promote(connection, now)
                 queue.rescue(connection, now, owner=self.owner)
-                jobs = queue.claim(connection, lane, now, owner=self.owner, wanted=room, run_id=self.run_id)
+                jobs = queue.claim(
+                    connection,
+                    way.lane,
+                    now,
+                    owner=self.owner,
+                    wanted=room,
+                    run_id=self.run_id,
+                    shards=way.route.shards,
+                )
                 return len(jobs), settle_known(connection, jobs, now)
 
-            if not tasks and not await self._may_be_due(lane):
-                continue
-            self._hints.discard(lane)
-            claimed, rest = await self.writer.call(take, is_urgent=len(tasks) <= SLOTS[lane])
-            self._pace_claims()
+            way.is_hinted = False
+            claimed, rest = await self.writer.call(take, is_urgent=len(way.tasks) <= SLOTS[way.lane])
+            self._pace_claims(way)
             total += claimed
             if claimed:
                 # What the store knew may have been followed by more.
-                self._hints.add(lane)
+                way.is_hinted = True
+            way.route.expect(rest)
             for job in rest:
-                task = asyncio.create_task(self._work(job, lane))
-                tasks.add(task)
-                task.add_done_callback(partial(self._left, tasks))
+                task = asyncio.create_task(self._work(job, way))
+                way.tasks.add(task)
+                task.add_done_callback(partial(self._left, way.tasks))
         return total
 
-    def _pace_claims(self) -> None:
+    def _pace_claims(self, way: Way) -> None:
         now = self.clock.monotonic()
-        since, self._claimed_at = now - self._claimed_at, now
+        since, way.claimed_at = now - way.claimed_at, now
         if since < QUICK_S:
-            self._ahead = min(MOST_AHEAD, self._ahead * 2)
+            way.ahead = min(MOST_AHEAD, way.ahead * 2)
         elif since > SLOW_S:
-            self._ahead = max(LEAST_AHEAD, self._ahead // 2)
+            way.ahead = max(LEAST_AHEAD[way.lane], way.ahead // 2)
 
-    async def _may_be_due(self, lane: Lane) -> bool:
-        """Whether to claim for an idle lane: our own work brought jobs for it, or a look now and then finds some."""
-        if lane in self._hints:
+    async def _may_be_due(self, way: Way) -> bool:
+        """Whether to claim for an idle way: our own work brought jobs for it, or a look now and then finds some."""
+        if way.is_hinted:
             return True
         now = self.clock.monotonic()
-        if now < self._peek_at[lane]:
+        if now < way.peek_at:
             return False
-        self._peek_at[lane] = now + PEEK_S
-        return await self.is_due(lane)
+        way.peek_at = now + PEEK_S
+        return await self.is_due(way.lane, way.route.shards)
 
     def _left(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
         tasks.discard(task)
         self._news.set()
-        if not task.cancelled() and (error := task.exception()) is not None and self.trouble.fatal is None:
-            self.trouble.fatal = error if isinstance(error, HarvesterError) else StoreError(repr(error))
+        if not task.cancelled() and (error := task.exception()) is not None and self.fatal is None:
+            self.fatal = error if isinstance(error, HarvesterError) else StoreError(repr(error))
 
     async def _wait_for_news(self) -> None:
         try:
@@ -256,35 +316,34 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _work(self, job: Job, lane: Lane) -> None:
+    async def _work(self, job: Job, way: Way) -> None:
         error: BaseException | None = None
-        async with self._slots[lane]:
-            if self._draining or self.closed_for(lane) or self.trouble.fatal is not None:
-                outcome: Outcome = Released()
-            else:
-                outcome, error = await self._attempt(job, lane)
+        outcome: Outcome = Released()
+        async with way.slots:
+            if self._is_open(way):
+                outcome, error = await self._attempt(job, way)
             observed = self.clock.time()
             await self._room.acquire()
         settling = asyncio.create_task(self._settle(Settled(job, outcome, observed), error))
         self._settling.add(settling)
         settling.add_done_callback(partial(self._left, self._settling))
 
-    async def _attempt(self, job: Job, lane: Lane) -> tuple[Outcome, BaseException | None]:
+    async def _attempt(self, job: Job, way: Way) -> tuple[Outcome, BaseException | None]:
         task = asyncio.current_task()
         assert task is not None
+        if job.kind == "tag_names" and way.silence is not None and self.clock.monotonic() < way.silent_until:
+            return Done(self.abandoned(job, way.silence)), way.silence
         self._asking.add(task)
         try:
-            harvest = await self.handle(job)
+            harvest = await way.route.handle(job)
         except asyncio.CancelledError:
             return Released(), None
         except Exception as error:
-            return self._outcome_of(error, job, lane), error
+            return self._outcome_of(error, job, way), error
         finally:
             self._asking.discard(task)
-        self.trouble.answered = True
-        self.trouble.unreachable_since = None
-        self.trouble.unreachable_times = 0
-        self.trouble.strikes = 0
+        way.trouble.answered()
+        way.unreached_since = way.silence = None
         return Done(harvest), None
 
     async def _settle(self, settled: Settled, error: BaseException | None) -> None:
@@ -303,84 +362,69 @@ class Worker:
         finally:
             self._room.release()
         if isinstance(settled.outcome, Done | Dead):
-            self._hints.update(KINDS[new.kind][0] for new in settled.outcome.harvest.follow_ups)
+            for way in self._ways:
+                way.is_hinted = way.is_hinted or any(map(way.takes, settled.outcome.harvest.follow_ups))
         self.on_report(Report(job=settled.job, outcome=settled.outcome, error=error, counts=counts))
 
-    def _outcome_of(self, error: Exception, job: Job, lane: Lane) -> Outcome:
+    def _outcome_of(self, error: Exception, job: Job, way: Way) -> Outcome:
         """What becomes of a job that raised: the one place where errors turn into outcomes."""
         reason = reason_of(error)
+        now, trouble = self.clock.monotonic(), way.trouble
+        is_closed = now < way.closed_until
+        if job.kind == "tag_names" and self._does_without(way, error):
+            return Done(self.abandoned(job, error))
         match error:
             case Throttled(retry_after=seconds):
-                self._close(lane, seconds)
-                return Snooze(seconds, reason)
+                return self._put_off(way, seconds, reason)
             case Blocked(retry_after=seconds):
-                return Snooze(self._blocked(lane, seconds), reason)
+                return self._put_off(way, trouble.blocked(seconds, now), reason)
             case Unreachable():
-                return Snooze(self._unreachable(lane, error), reason)
+                return self._put_off(way, trouble.unreachable(error, now, is_closed=is_closed), reason)
             case CredentialsRefused() | StoreError():
-                self.trouble.fatal = error
+                self.fatal = error
                 return Released()
-            case Unavailable() | Denied() if (pause := self._strike(lane, error)) > 0:
-                return Snooze(pause, reason)
+            case Unavailable() | Denied() if (pause := trouble.strike(error, now, is_closed=is_closed)) > 0:
+                return self._put_off(way, pause, reason)
             case Drift() if job.tries < 2:
                 return Retry(DRIFT_PAUSE_S, reason)
-            case StaleToken() if job.tries < 2:
-                return Retry(1.0, reason)
-            case Drift() | StaleToken() | Denied() | TooLarge():
+            case Drift() | Denied() | TooLarge():
                 return Dead(reason, self.abandoned(job, error))
             case _ if job.tries < MAX_ATTEMPTS and not _is_final(error):
                 return Retry(retry_delay(job.tries, self.chance()), reason)
             case _:
                 return Dead(reason, self.abandoned(job, error))
 
-    def _close(self, lane: Lane, seconds: float) -> None:
-        self._closed_until[lane] = max(self._closed_until[lane], self.clock.monotonic() + seconds)
-
-    def _unreachable(self, lane: Lane, error: Unreachable) -> float:
-        """Seconds to leave the host alone; gives up when it has not answered for too long."""
+    def _does_without(self, way: Way, error: Exception) -> bool:
+        """Whether tags are read off their pages alone: the registry is out of reach for long, and the Hub is not."""
         now = self.clock.monotonic()
-        trouble = self.trouble
-        if trouble.unreachable_since is None:
-            trouble.unreachable_since = now
-        if not self.closed_for(lane):
-            trouble.unreachable_times += 1
-        patience = PATIENCE_LATER_S if trouble.answered else PATIENCE_AT_START_S
-        if self.run_id is not None and now - trouble.unreachable_since >= patience:
-            trouble.fatal = error
-        seconds = min(60.0, 2.0 ** (trouble.unreachable_times - 1))
-        self._close(lane, seconds)
-        return seconds
+        if isinstance(error, Unreachable):
+            way.unreached_since = now if way.unreached_since is None else way.unreached_since
+            is_long = now - way.unreached_since >= OUT_OF_REACH_S
+        else:
+            is_long = isinstance(error, Blocked) or (
+                isinstance(error, Throttled) and error.retry_after >= WITHOUT_NAMES_S
+            )
+        hub = next(one for one in self._ways if one.route is way.route and one.lane == "hub")
+        if not is_long or not way.trouble.has_answered or now < hub.closed_until:
+            return False
+        if way.silence is None or now >= way.silent_until:
+            log.warning("registry.silent", reason=str(error), next="tags are read off their pages alone")
+        way.silence, way.silent_until = error, now + WITHOUT_NAMES_S
+        return True
 
-    def _strike(self, lane: Lane, error: WireError) -> float:
-        """Seconds to leave the far end alone: it fails whatever it is asked, so no single job is at fault. 0: not yet."""
-        now, trouble = self.clock.monotonic(), self.trouble
-        if trouble.strikes == 0:
-            trouble.failing_since, trouble.pauses = now, 0
-        trouble.strikes += 1
-        if trouble.strikes < STRIKES:
-            return 0.0
-        is_given_up = isinstance(error, Denied) or now - trouble.failing_since >= FAILING_S
-        if self.run_id is not None and is_given_up:
-            trouble.fatal = error
-        if not self.closed_for(lane):
-            # What was under way together fails together: that is one more pause, not several.
-            trouble.pauses += 1
-        pause = min(300.0, 5.0 * 2.0 ** (trouble.pauses - 1))
-        self._close(lane, pause)
-        return pause
+    def _put_off(self, way: Way, seconds: float, reason: str) -> Snooze:
+        """The job again later, and nothing else of its way before that."""
+        way.close(self.clock.monotonic() + seconds)
+        return Snooze(seconds, reason)
 
-    def _blocked(self, lane: Lane, seconds: float) -> float:
-        """Seconds to stay away; gives up at the second block after a pause."""
-        now = self.clock.monotonic()
-        if now >= self.trouble.blocked_until:
-            self.trouble.blocks += 1
-            self.trouble.blocked_until = now + seconds
-            log.warning("edge.blocked", pause_s=round(seconds), next="nothing is asked until then")
-        if self.run_id is not None and self.trouble.blocks > 1:
-            self.trouble.fatal = Blocked("the edge refused again after a pause; ask less, or ask from elsewhere")
-        seconds = self.trouble.blocked_until - now
-        self._close(lane, seconds)
-        return seconds
+    def _gave_up(self, trouble: Trouble) -> None:
+        """One route is of no use: its jobs wait for another day, those of the others go on."""
+        if all(one.given_up is not None for one in self._troubles):
+            self.fatal = trouble.given_up
+        else:
+            log.error(
+                "route.given_up", route=trouble.route, reason=str(trouble.given_up), next="the other routes go on"
+            )
 
     async def _upkeep(self) -> None:
         """Renew the leases of all that is held; the second failure in a row ends the worker."""
@@ -399,7 +443,7 @@ class Worker:
                     raise
 
     async def _drained(self) -> None:
-        while pending := [task for tasks in (*self._tasks.values(), self._settling) for task in tasks]:
+        while pending := [*self._settling, *(task for way in self._ways for task in way.tasks)]:
             await asyncio.wait(pending)
 
 

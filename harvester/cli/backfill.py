@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from harvester.cli.options import json_option, print_json, settings_options
+from harvester.errors import CredentialsRefused
 
 if TYPE_CHECKING:
     from harvester.backfill import Summary
+    from harvester.jobs import Fill
+    from harvester.store.reads import Incomplete
 
 
 @click.command("backfill")
@@ -18,10 +21,21 @@ if TYPE_CHECKING:
     "--layers",
     default="latest",
     show_default=True,
-    metavar="none|latest|all|GLOB",
+    metavar="none|latest|all|FILTER",
     help="Tags whose layers are harvested.",
 )
-@click.option("--tags", default="all", show_default=True, metavar="all|newest:N|GLOB", help="Tags that are harvested.")
+@click.option(
+    "--tags",
+    default="all",
+    show_default=True,
+    metavar="all|newest:N|FILTER|newest:N,FILTER",
+    help="Tags that are harvested. A FILTER is a glob (`*-alpine`), `re:PATTERN` or `semver:RANGE` (`semver:>=7.2 <8`).",
+)
+@click.option(
+    "--holes",
+    type=click.Choice(["leave", "fill"]),
+    help="Tags known by name only: leave them (default), or ask for them (default with a login).",
+)
 @click.option("--pulls", metavar="N|auto", help="Manifest pulls per window that may be spent (default: 0, none).")
 @settings_options
 @click.option("--quiet", is_flag=True, help="Say nothing unless something went wrong.")
@@ -31,6 +45,7 @@ def command(
     targets: tuple[str, ...],
     layers: str,
     tags: str,
+    holes: str | None,
     pulls: str | None,
     database: str | None,
     config: str | None,
@@ -68,7 +83,7 @@ def command(
     from harvester.clock import SystemClock
 
     log.configure(form="json" if log_format == "json" else "console", is_quiet=quiet)
-    request = Request(wanted, tag_policy, layer_policy, is_quiet=quiet)
+    request = Request(wanted, tag_policy, layer_policy, fill=filled_as(holes, credential), is_quiet=quiet)
     summary = backfill(request, settings, SystemClock(), credential=credential)
     _complain(summary)
     if as_json:
@@ -92,17 +107,21 @@ def _print(summary: Summary, database: str) -> None:
     click.echo(f"database    {database}: {rows}")
 
 
+def filled_as(holes: str | None, credential: tuple[str, str] | None) -> Fill:
+    """As whom holes are filled; null: they are left. With a login the pages show them at no extra cost."""
+    if holes == "leave" or (holes is None and credential is None):
+        return None
+    return "account" if credential else "anonymous"
+
+
 MOST_LINES = 20
 
 
 def _complain(summary: Summary) -> None:
     """What the operator has to know, on standard error."""
-    lines = [f"not there: {name} (404; remembered, asked again in the next pass)" for name in summary.absent]
-    lines += [
-        f"incomplete: {one.kind} of {one.subject}: {one.rows} of {one.reported_count if one.reported_count is not None else '?'}"
-        f" rows, {_REASONS.get(one.stop_reason, one.stop_reason)}"
-        for one in summary.incomplete
-    ]
+    lines = [f"not there: {name} ({_AGAIN if name in summary.gone else _FIRST_404})" for name in summary.absent]
+    lines += [_incomplete(one) for one in summary.incomplete]
+    lines += [f"holes: {one.full_name}: {one.why}" for one in summary.holes]
     if missing := summary.stored["without_layers"]:
         lines.append(f"no layers: the far end had none for {missing} of the tags whose layers were wanted")
     if refused := summary.stored["refused"]:
@@ -114,15 +133,30 @@ def _complain(summary: Summary) -> None:
         click.echo(line, err=True)
     if len(lines) > MOST_LINES:
         click.echo(f"... and {len(lines) - MOST_LINES} more; see `harvester status` and `harvester jobs`", err=True)
-    if summary.fatal is not None:
+    if isinstance(summary.fatal, CredentialsRefused):
+        hint = "check DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, or go on without; nothing is lost"
+        click.echo(f"harvester: {summary.fatal}; {hint}", err=True)
+    elif summary.fatal is not None:
         click.echo(f"harvester: {summary.fatal}; nothing is lost, the same command goes on", err=True)
     elif summary.is_interrupted:
         click.echo("interrupted: the same command goes on from here", err=True)
 
 
+def _incomplete(one: Incomplete) -> str:
+    count = "?" if one.reported_count is None else one.reported_count
+    why = _REASONS.get(one.stop_reason, one.stop_reason)
+    if (one.kind, one.stop_reason) == ("search", "wall"):
+        why = "a search shows no more than that (wall)"
+    return f"incomplete: {one.kind} of {one.subject}: {one.rows} of {count} rows, {why}"
+
+
+_FIRST_404 = "404; remembered, asked again in the next pass"
+_AGAIN = "404, and it was missing before; marked as gone, its rows stay"
+
 _REASONS = {
+    "known": "the rest is stored, but of some tags only the name (known); `--holes fill` asks for them",
     "wall": "cut by the wall for anonymous clients (wall); a login lifts it",
     "end": "the list ended early (end); its count was larger",
     "denied": "the far end did not allow it (denied)",
-    "error": "rows were refused or a page failed (error); see `harvester status`",
+    "error": "rows were refused, a page failed or a list that had rows is empty (error); see `harvester status`",
 }

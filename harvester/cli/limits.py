@@ -13,7 +13,7 @@ from harvester.cli.options import json_option, print_json, print_table, settings
 @settings_options
 @json_option
 def command(database: str | None, config: str | None, as_json: bool) -> None:
-    """Show every budget: limit, window, used, and when it opens again."""
+    """Show every budget: limit, window, used, what others spend, and when it opens again."""
     from harvester import config as configuration
     from harvester.clock import instant
     from harvester.store import reads
@@ -24,9 +24,9 @@ def command(database: str | None, config: str | None, as_json: bool) -> None:
     for one in reads.answer(settings.database, reads.budgets):
         is_over = one.window_ends_at <= now
         opens = one.not_before
-        spent = 0 if is_over else one.spent
+        used = 0 if is_over else max(one.spent, one.counted)
         if opens <= now:
-            opens = one.window_ends_at if not is_over and one.allowed <= spent else now
+            opens = one.window_ends_at if not is_over and one.allowed <= used else now
         rows.append(
             {
                 "budget": one.budget,
@@ -35,7 +35,8 @@ def command(database: str | None, config: str | None, as_json: bool) -> None:
                 "limit": one.limit,
                 "allowed": one.allowed,
                 "window_s": one.window_s,
-                "used": spent,
+                "used": used,
+                "others": round(one.others, 1),
                 "left_to_others": max(0, one.limit - one.allowed),
                 "opens_at": instant(opens) if opens > now else None,
                 "closed_because": one.closed_reason if one.not_before > now else None,
@@ -55,6 +56,7 @@ def command(database: str | None, config: str | None, as_json: bool) -> None:
             "allowed",
             "window s",
             "used",
+            "others",
             "reserve",
             "opens at",
             "closed because",

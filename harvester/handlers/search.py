@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harvester.errors import Denied, Gone, Walled
+from harvester.errors import CredentialsRefused, Denied, Gone, Walled
 from harvester.handlers.walks import drifted, following, goes_in_circles, step
 from harvester.jobs import Harvest, Job, repositories, search_page
 from harvester.records import RepositorySeen
@@ -15,16 +15,18 @@ async def page(job: Job, hub: Hub) -> Harvest:
     try:
         found = await hub.search_page(args.subject, page_query=args.query)
     except Walled:
-        return Harvest(records=(step(job, stop_reason="wall"),))
+        return Harvest(records=(step(job, stop_reason="wall", signed_in=hub.signed_in),))
     except Gone:
         if args.page == 1:
             raise
         return Harvest(records=(step(job, stop_reason="end"),))
+    except CredentialsRefused:
+        raise
     except Denied:
         # Past its window the search answers 403 to some and 404 to others (wire reference, 3.3).
         if args.page == 1:
             raise
-        return Harvest(records=(step(job, stop_reason="wall"),))
+        return Harvest(records=(step(job, stop_reason="wall", signed_in=hub.signed_in, is_wall_certain=False),))
     names = [row.full_name for row in found.rows]
     circles = goes_in_circles(args.page, found.reported_count)
     more = None if circles else found.next_page
@@ -35,6 +37,7 @@ async def page(job: Job, hub: Hub) -> Harvest:
         refused=len(found.refused),
         stop_reason=None if more else "error" if circles else "end",
         next_page=more,
+        signed_in=hub.signed_in,
     )
     hits = repositories(args, [(name, None, None) for name in dict.fromkeys(names)])
     return Harvest(

@@ -20,3 +20,8 @@ class Moment:
     def of(cls, seconds: float) -> Moment:
         """The moment of an epoch time in seconds."""
         return cls(int(seconds), instant(seconds))
+
+
+def text_of(value: object) -> str:
+    """A stored instant as text: PostgreSQL's driver gives a datetime where statements run on its cursor."""
+    return value if isinstance(value, str) else Moment.of(value.timestamp()).text  # type: ignore[attr-defined]

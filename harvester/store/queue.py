@@ -9,13 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
 
 from harvester.clock import instant
-from harvester.jobs import KINDS, MAX_ATTEMPTS, Args, Dead, Done, Job, Lane, NewJob, Released, Retry, Settled, Snooze
+from harvester.jobs import (
+    KINDS,
+    MAX_ATTEMPTS,
+    Args,
+    Dead,
+    Done,
+    Job,
+    Lane,
+    NewJob,
+    Released,
+    Retry,
+    Settled,
+    Snooze,
+    shard,
+)
 from harvester.store.listings import end_abandoned
 from harvester.store.moment import Moment
 from harvester.store.statements import Statement, select_in
@@ -35,12 +50,13 @@ _LIVE = "state IN ('waiting', 'ready', 'running')"
 
 # A live job keeps the better priority and the stricter freshness; one that waits is not hastened, a running one not touched.
 _ADD = Statement(
-    "kind lane key args priority now max_attempts fresh_after",
+    "kind lane key args priority shard now max_attempts fresh_after",
     f"""
-    INSERT INTO jobs (kind, lane, key, args, priority, state, run_at, attempt, max_attempts, rescues, fresh_after,
+    INSERT INTO jobs (kind, lane, key, args, priority, shard, state, run_at, attempt, max_attempts, rescues, fresh_after,
         created_at)
-    VALUES (:kind, :lane, :key, :args, :priority, 'ready', :now, 0, :max_attempts, 0, :fresh_after, :now)
+    VALUES (:kind, :lane, :key, :args, :priority, :shard, 'ready', :now, 0, :max_attempts, 0, :fresh_after, :now)
     ON CONFLICT (key) WHERE {_LIVE} DO UPDATE SET
+        shard = excluded.shard,
         priority = CASE WHEN excluded.priority < jobs.priority THEN excluded.priority ELSE jobs.priority END,
         fresh_after = CASE WHEN excluded.fresh_after > jobs.fresh_after THEN excluded.fresh_after ELSE jobs.fresh_after END
     WHERE jobs.state <> 'running'
@@ -61,21 +77,17 @@ _SETTLED_IN_RUN = """
     """
 
 # Whether a job is due is decided when it is made ready, not here: a clock that was set back must not hide it.
+# Each priority is probed on its own: one statement over all of them walks the index where statistics are missing.
 _DUE = "SELECT id FROM jobs WHERE lane = :lane AND state = 'ready' AND priority = :priority"
-_CLAIM_TAIL = """
-    UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_owner = :owner, lease_until = :until
-    WHERE id IN ({due} ORDER BY run_at, id LIMIT :wanted)
+_OF_RUN = " AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = jobs.id)"
+_IN_ORDER = " ORDER BY run_at, id LIMIT :wanted"
+
+# The state once more: where transactions run beside one another, another process may have taken a job since it was found.
+_TAKE = """
+    UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_owner = {}, lease_until = {}
+    WHERE state = 'ready' AND id IN ({values})
     RETURNING id, kind, key, args, attempt, rescues, fresh_after
     """
-
-# Each priority is probed on its own: one statement over all of them walks the index where statistics are missing.
-_CLAIM = Statement("lane priority owner until wanted", _CLAIM_TAIL.format(due=_DUE))
-_CLAIM_OF_RUN = Statement(
-    "lane priority owner until wanted run_id",
-    _CLAIM_TAIL.format(
-        due=_DUE + " AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = jobs.id)"
-    ),
-)
 
 _SETTLE = Statement(
     "id state run_at attempt_back last_error finished_at",
@@ -93,14 +105,11 @@ _RENEW = Statement(
 )
 
 _PROMOTE = Statement("now", "UPDATE jobs SET state = 'ready' WHERE state = 'waiting' AND run_at <= :now")
-_IS_DUE = Statement(
-    "lane now latest",
-    """
-    SELECT 1 WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND lane = :lane)
+_IS_DUE = """
+    SELECT 1 WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND lane = :lane{owned})
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'waiting' AND run_at <= :now)
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest))
-    """,
-)
+    """
 
 # A lease that ends later than any lease can was given before the clock was set back. Our own are ours while we live.
 _LAPSED = "state = 'running' AND lease_owner <> :owner AND (lease_until < :now OR lease_until > :latest)"
@@ -133,6 +142,15 @@ _DROP = Statement("id", "DELETE FROM jobs WHERE id = :id AND state = 'dead'")
 _DROP_LINKS = Statement("id", "DELETE FROM run_jobs WHERE job_id = :id")
 
 _LIVE_PAGES = Statement("low high", f"SELECT key FROM jobs WHERE key > :low AND key < :high AND {_LIVE}")
+
+_UNDER_WAY = Statement(
+    "low high job_id",
+    f"""
+    SELECT 1 FROM jobs j WHERE j.key > :low AND j.key < :high AND j.{_LIVE} AND (j.state = 'running' OR EXISTS (
+        SELECT 1 FROM run_jobs a JOIN run_jobs b ON b.run_id = a.run_id WHERE a.job_id = j.id AND b.job_id = :job_id))
+    LIMIT 1
+    """,
+)
 
 # Jobs of an unfinished run stay: what it has settled is not asked again.
 _PRUNE = Statement(
@@ -167,32 +185,59 @@ def enqueue(
     _JOIN.many(connection, [(run, key) for key in keys for run in asked[key]])
 
 
-def claim(connection: Connection, lane: Lane, now: Moment, *, owner: str, wanted: int, run_id: int | None) -> list[Job]:
-    """Take up to that many ready jobs, best priority first, of one run or of all."""
-    until = instant(now.seconds + LEASE_S)
-    jobs: list[Job] = []
-    for priority in sorted({priority for of_lane, priority in KINDS.values() if of_lane == lane}):
-        rest = wanted - len(jobs)
-        if rest <= 0:
-            break
-        if run_id is None:
-            rows = _CLAIM.all(connection, (lane, priority, owner, until, rest))
-        else:
-            rows = _CLAIM_OF_RUN.all(connection, (lane, priority, owner, until, rest, run_id))
-        # RETURNING keeps no order.
-        jobs += [
-            Job(
-                id=row[0],
-                kind=row[1],
-                key=row[2],
-                args=_DECODER.decode(row[3]),
-                attempt=row[4],
-                rescues=row[5],
-                fresh_after=str(row[6]),
-            )
-            for row in sorted(rows, key=lambda row: int(row[0]))
-        ]
-    return jobs
+def claim(
+    connection: Connection,
+    lane: Lane,
+    now: Moment,
+    *,
+    owner: str,
+    wanted: int,
+    run_id: int | None,
+    shards: tuple[int, ...] | None = None,
+) -> list[Job]:
+    """Take up to that many ready jobs, of one run or of all, and of these parts or of all; best priority first.
+
+    No priority waits for the end of the better ones: each that has ready jobs gets some (`shares`).
+    """
+    due, of_run = _due(run_id is not None, shards), () if run_id is None else (run_id,)
+    priorities = sorted({priority for of_lane, priority in KINDS.values() if of_lane == lane})
+    found = [[row[0] for row in due.all(connection, (lane, priority, wanted, *of_run))] for priority in priorities]
+    parts = shares([len(ids) for ids in found], wanted)
+    chosen = [job_id for ids, share in zip(found, parts, strict=True) for job_id in ids[:share]]
+    rows = select_in(connection, _TAKE, chosen, first=(owner, instant(now.seconds + LEASE_S)))
+    # RETURNING keeps no order.
+    places = {job_id: place for place, job_id in enumerate(chosen)}
+    return [
+        Job(
+            id=row[0],
+            kind=row[1],
+            key=row[2],
+            args=_DECODER.decode(row[3]),
+            attempt=row[4],
+            rescues=row[5],
+            fresh_after=str(row[6]),
+        )
+        for row in sorted(rows, key=lambda row: places[row[0]])
+    ]
+
+
+def shares(ready: Sequence[int], wanted: int) -> list[int]:
+    """How many jobs to take of each priority, best first, where that many are ready.
+
+    Each gets half of what the better ones leave, one at the least while there is room for one of each; what is over goes to the
+    best.
+    """
+    taken = [0] * len(ready)
+    left = wanted
+    having = [place for place, number in enumerate(ready) if number]
+    for behind, place in zip(range(len(having) - 1, -1, -1), having, strict=True):
+        taken[place] = min(ready[place], left, max(1, min((left + 1) // 2, left - behind)))
+        left -= taken[place]
+    for place in having:
+        more = min(ready[place] - taken[place], left)
+        taken[place] += more
+        left -= more
+    return taken
 
 
 def held(connection: Connection, jobs: Sequence[Job], owner: str) -> set[int]:
@@ -225,6 +270,14 @@ def join_walk(connection: Connection, walk: str, run_ids: Sequence[int], *, but:
     return bool(keys)
 
 
+def is_under_way(connection: Connection, ranges: Sequence[tuple[str, str]], job_id: int) -> bool:
+    """Whether somebody works on a job with a key within one of the ranges, or will for the runs that asked for `job_id`.
+
+    A job of another run that nobody works on is waited for by nobody.
+    """
+    return any(_UNDER_WAY.first(connection, (*one, job_id)) is not None for one in ranges)
+
+
 def renew(connection: Connection, now: Moment, *, owner: str) -> int:
     """Push the leases of all this owner's jobs out; how many there are."""
     return _RENEW.run(connection, (owner, instant(now.seconds + LEASE_S)))
@@ -235,9 +288,9 @@ def promote(connection: Connection, now: Moment) -> int:
     return _PROMOTE.run(connection, (now.text,))
 
 
-def is_due(connection: Connection, lane: Lane, now: Moment) -> bool:
+def is_due(connection: Connection, lane: Lane, now: Moment, shards: tuple[int, ...] | None = None) -> bool:
     """Whether a claim could find anything: a ready job, a waiting one whose time has come, a lease that ran out."""
-    row = _IS_DUE.first(connection, (lane, now.text, instant(now.seconds + 2 * LEASE_S)))
+    row = _whether_due(shards).first(connection, (lane, now.text, instant(now.seconds + 2 * LEASE_S)))
     return row is not None
 
 
@@ -277,10 +330,26 @@ def prune(connection: Connection, now: Moment) -> int:
     return len(ids)
 
 
+@lru_cache(maxsize=256)
+def _due(is_of_run: bool, shards: tuple[int, ...] | None) -> Statement:
+    parameters = "lane priority wanted run_id" if is_of_run else "lane priority wanted"
+    return Statement(parameters, _DUE + _owned(shards) + (_OF_RUN if is_of_run else "") + _IN_ORDER)
+
+
+@lru_cache(maxsize=256)
+def _whether_due(shards: tuple[int, ...] | None) -> Statement:
+    return Statement("lane now latest", _IS_DUE.format(owned=_owned(shards)))
+
+
+def _owned(shards: tuple[int, ...] | None) -> str:
+    """The condition that a job is in these parts. A route without any has no job: no shard has that number."""
+    return "" if shards is None else f" AND shard IN ({', '.join(map(str, shards)) or -1})"
+
+
 def _row(job: NewJob, now: Moment, fresh_after: str) -> tuple[object, ...]:
     lane, priority = KINDS[job.kind]
     args = _ENCODER.encode(job.args).decode()
-    return (job.kind, lane, job.key, args, priority, now.text, MAX_ATTEMPTS, fresh_after)
+    return (job.kind, lane, job.key, args, priority, shard(job), now.text, MAX_ATTEMPTS, fresh_after)
 
 
 def _unharvested(connection: Connection, new: Sequence[NewJob]) -> list[NewJob]:

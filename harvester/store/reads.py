@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from harvester.store import migrate
 from harvester.store.engine import database_url, open_reader
-from harvester.store.statements import Statement
+from harvester.store.statements import Statement, select_in
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +41,10 @@ class BudgetState:
     closed_reason: str | None
     source: str
     seen_at: float
+    counted: int
+    """What the far end had counted in this window, others included."""
+    others: float
+    """Requests per window of somebody else behind our address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,9 @@ _BUDGETS = Statement(
     "",
     """
     SELECT budget, route, identity, limit_count, cap, window_s, window_ends_at, spent, remaining, not_before, closed_reason,
-        source, seen_at
+        source, seen_at, counted, others
     FROM budgets WHERE budget <> 'credential' AND (identity <> 'address' OR not_before > 0)
+        AND (budget <> 'search' OR source = 'header')
     ORDER BY budget, route, identity
     """,
 )
@@ -100,12 +105,14 @@ _RUN_DEAD = Statement(
     f"{_JOB} WHERE state = 'dead' AND id IN (SELECT job_id FROM run_jobs WHERE run_id = :run_id) ORDER BY id",
 )
 _RUN_INCOMPLETE = Statement(
-    "run_id since no first_page",
+    "run_id since no first_page low high",
     """
     SELECT l.kind, l.subject, l.reported_count, l.rows, l.stop_reason, l.finished_at FROM listings l
     WHERE l.finished_at IS NOT NULL AND l.started_at >= :since AND l.is_complete = :no AND l.stop_reason <> 'policy'
-        AND EXISTS (SELECT 1 FROM jobs j JOIN run_jobs r ON r.job_id = j.id
+        AND (EXISTS (SELECT 1 FROM jobs j JOIN run_jobs r ON r.job_id = j.id
             WHERE j.key = l.walk_key || :first_page AND r.run_id = :run_id)
+        OR (l.kind = 'tag_names' AND EXISTS (SELECT 1 FROM jobs j JOIN run_jobs r ON r.job_id = j.id AND r.run_id = :run_id
+            WHERE j.key > l.walk_key || :low AND j.key < l.walk_key || :high)))
         AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.walk_key = l.walk_key AND n.id > l.id)
     ORDER BY l.id
     """,
@@ -161,7 +168,14 @@ def dead_of_run(connection: Connection, run_id: int) -> list[JobRow]:
 
 def incomplete_of_run(connection: Connection, run_id: int, since: str) -> list[Incomplete]:
     """The run's listings that did not see everything."""
-    return [Incomplete(*row) for row in _RUN_INCOMPLETE.all(connection, (run_id, since, False, ":1"))]
+    return [Incomplete(*row) for row in _RUN_INCOMPLETE.all(connection, (run_id, since, False, ":1", ":", ";"))]
+
+
+def absent_again(connection: Connection, subjects: list[str]) -> list[str]:
+    """Those of the subjects that answered 404 in more than one pass."""
+    rows = select_in(connection, "SELECT subject FROM absences WHERE passes > 1 AND subject IN ({values})", subjects)
+    again = {row[0] for row in rows}
+    return [subject for subject in subjects if subject in again]
 
 
 def as_dicts(rows: list[Any]) -> list[dict[str, Any]]:

@@ -53,6 +53,13 @@ _ANY_LIVE = Statement(
         AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
     """,
 )
+_LIVE_SHARDS = Statement(
+    "run_id",
+    """
+    SELECT DISTINCT j.shard FROM jobs j WHERE j.state IN ('waiting', 'ready', 'running')
+        AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id)
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,11 @@ def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
         return False
     _FINISH.run(connection, (run_id, now.text))
     return True
+
+
+def live_shards(connection: Connection, run_id: int) -> set[int]:
+    """The parts of all namespaces in which the run has live jobs."""
+    return {int(row[0]) for row in _LIVE_SHARDS.all(connection, (run_id,))}
 
 
 def left_of(connection: Connection, run_id: int) -> list[Left]:

@@ -1,84 +1,24 @@
-"""Every table, once for SQLite and PostgreSQL. Rank 3.
-
-Entity tables hold instants that people can read and compare as text (`2026-11-20T16:00:00Z`); `pull_history` and `tag_history`
-hold whole UTC seconds. Text is bound unchanged on the hot path, so columns are plain text and numbers; JSON is text too.
-"""
+"""Every table of what was learnt, once for SQLite and PostgreSQL; those of the work stand in `work_tables`. Rank 3."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Dialect,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    SmallInteger,
-    String,
-    Text,
-    text,
+from harvester.store.columns import (
+    CLUSTERED,
+    NEVER_REUSED,
+    Base,
+    Count,
+    Id,
+    Instant,
+    MaybeCount,
+    MaybeInstant,
+    Pk,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from harvester.store.work_tables import BudgetRow, Job, Run, RunJob, Wall
 
-LIVE = "state IN ('waiting', 'ready', 'running')"
-"""The states in which a job's key is taken."""
-
-
-class InstantType(TypeDecorator[str]):
-    """Text of the form that `clock.instant` writes; `timestamptz` on PostgreSQL, the same text in Python."""
-
-    impl = String(20)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return dialect.type_descriptor(String(20))
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is not None and (len(value) != 20 or not value.endswith("Z")):
-            raise ValueError(f"not an instant of whole UTC seconds: {value!r}")
-        return value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        if isinstance(value, datetime):
-            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return None if value is None else str(value)
-
-
-Id = BigInteger().with_variant(Integer, "sqlite")
-Pk = Annotated[int, mapped_column(Id, primary_key=True)]
-Count = Annotated[int, mapped_column(BigInteger)]
-MaybeCount = Annotated[int | None, mapped_column(BigInteger)]
-Instant = Annotated[str, mapped_column(InstantType)]
-MaybeInstant = Annotated[str | None, mapped_column(InstantType)]
-
-NEVER_REUSED = {"sqlite_autoincrement": True}
-CLUSTERED = {"sqlite_with_rowid": False}
-
-
-class Base(DeclarativeBase):
-    """The schema; every constraint has a name that a migration can drop."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[Any] = {str: Text, bool: Boolean}
+__all__ = ["Base", "BudgetRow", "Job", "Run", "RunJob", "Wall"]
 
 
 class Repository(Base):
@@ -134,6 +74,12 @@ class Tag(Base):
             sqlite_where=text("digest IS NOT NULL"),
             postgresql_where=text("digest IS NOT NULL"),
         ),
+        Index(
+            "ix_tags_holes",
+            "repository_id",
+            sqlite_where=text("is_name_only AND gone_at IS NULL"),
+            postgresql_where=text("is_name_only AND gone_at IS NULL"),
+        ),
         NEVER_REUSED,
     )
     id: Mapped[Pk]
@@ -151,6 +97,8 @@ class Tag(Base):
     first_seen_at: Mapped[Instant]
     last_seen_at: Mapped[Instant]
     gone_at: Mapped[MaybeInstant]
+    is_name_only: Mapped[bool | None]
+    """True: only the registry's list of names has shown it; null as soon as an answer described it."""
 
 
 class Image(Base):
@@ -283,6 +231,8 @@ class Listing(Base):
     """Rows that were not stored because they were impossible."""
     next_page: Mapped[str | None]
     walk_key: Mapped[str]
+    subject_updated: Mapped[MaybeInstant]
+    """The repository's `last_updated` when a walk of its tags began: while it stays, the walk would see the same."""
 
 
 class ListingName(Base):
@@ -304,99 +254,3 @@ class Event(Base):
     repository_id: Mapped[int | None] = mapped_column(Id, ForeignKey("repositories.id"))
     tag_id: Mapped[int | None] = mapped_column(Id, ForeignKey("tags.id"))
     detail: Mapped[str]
-
-
-class Job(Base):
-    __tablename__ = "jobs"
-    __table_args__ = (
-        CheckConstraint("state IN ('waiting', 'ready', 'running', 'done', 'dead')", name="state"),
-        CheckConstraint("(state = 'running') = (lease_owner IS NOT NULL)", name="lease"),
-        CheckConstraint("(state IN ('done', 'dead')) = (finished_at IS NOT NULL)", name="finished"),
-        Index("uq_jobs_live_key", "key", unique=True, sqlite_where=text(LIVE), postgresql_where=text(LIVE)),
-        Index("ix_jobs_key", "key"),
-        Index(
-            "ix_jobs_claim",
-            "lane",
-            "priority",
-            "run_at",
-            "id",
-            sqlite_where=text("state = 'ready'"),
-            postgresql_where=text("state = 'ready'"),
-        ),
-        Index(
-            "ix_jobs_due",
-            "run_at",
-            sqlite_where=text("state = 'waiting'"),
-            postgresql_where=text("state = 'waiting'"),
-        ),
-        Index(
-            "ix_jobs_lease",
-            "lease_until",
-            sqlite_where=text("state = 'running'"),
-            postgresql_where=text("state = 'running'"),
-        ),
-        NEVER_REUSED,
-    )
-    id: Mapped[Pk]
-    kind: Mapped[str]
-    lane: Mapped[str]
-    key: Mapped[str]
-    args: Mapped[str]
-    priority: Mapped[int] = mapped_column(SmallInteger)
-    state: Mapped[str]
-    run_at: Mapped[Instant]
-    attempt: Mapped[int] = mapped_column(Integer)
-    max_attempts: Mapped[int] = mapped_column(Integer)
-    rescues: Mapped[int] = mapped_column(Integer, server_default="0")
-    """How often the process that worked on it ended without a word."""
-    lease_owner: Mapped[str | None]
-    lease_until: Mapped[MaybeInstant]
-    last_error: Mapped[str | None]
-    fresh_after: Mapped[Instant]
-    created_at: Mapped[Instant]
-    finished_at: Mapped[MaybeInstant]
-
-
-class Run(Base):
-    __tablename__ = "runs"
-    __table_args__ = (Index("ix_runs_fingerprint", "fingerprint"), NEVER_REUSED)
-    id: Mapped[Pk]
-    fingerprint: Mapped[str]
-    """Targets and options in one canonical text: the same command again finds its run by it."""
-    started_at: Mapped[Instant]
-    pass_began_at: Mapped[Instant]
-    """What was stored at this instant or later is not asked again."""
-    finished_at: Mapped[MaybeInstant]
-
-
-class RunJob(Base):
-    __tablename__ = "run_jobs"
-    __table_args__ = (Index("ix_run_jobs_job_id", "job_id"), CLUSTERED)
-    run_id: Mapped[int] = mapped_column(Id, ForeignKey("runs.id"), primary_key=True)
-    job_id: Mapped[int] = mapped_column(Id, ForeignKey("jobs.id"), primary_key=True)
-
-
-class BudgetRow(Base):
-    __tablename__ = "budgets"
-    budget: Mapped[str] = mapped_column(primary_key=True)
-    route: Mapped[str] = mapped_column(primary_key=True)
-    identity: Mapped[str] = mapped_column(primary_key=True)
-    """`anonymous`, `account`, or the hash of a credential that was refused."""
-    limit_count: Mapped[Count]
-    """Requests that the far end, or the configuration, allows in a window."""
-    cap: Mapped[Count]
-    """Requests that we allow ourselves in a window."""
-    window_s: Mapped[float] = mapped_column(Float(53))
-    window_ends_at: Mapped[float] = mapped_column(Float(53))
-    """Seconds since the epoch, as are the other instants of this table: permits are finer than seconds."""
-    spent: Mapped[Count]
-    remaining: Mapped[MaybeCount]
-    next_at: Mapped[float] = mapped_column(Float(53))
-    """When the next permit is due if nobody saved any up."""
-    not_before: Mapped[float] = mapped_column(Float(53))
-    closed_reason: Mapped[str | None]
-    refusals: Mapped[int] = mapped_column(Integer)
-    """Edge blocks in a row; each makes the next pause longer."""
-    source: Mapped[str]
-    """`configuration` or `header`: where the limit comes from."""
-    seen_at: Mapped[float] = mapped_column(Float(53))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from harvester.clock import seconds_of
 from harvester.records import Tag
-from harvester.store.moment import Moment
+from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
 
 _SAID = """
@@ -26,7 +26,8 @@ _UPSERT = Statement(
     VALUES (:repository_id, :name, {", ".join(":" + column for column in _SAID)}, :seen, :seen)
     ON CONFLICT (repository_id, name) DO UPDATE SET
         {", ".join(f"{column} = COALESCE(excluded.{column}, tags.{column})" for column in _SAID)},
-        last_seen_at = excluded.last_seen_at, gone_at = NULL
+        last_seen_at = CASE WHEN excluded.last_seen_at > tags.last_seen_at THEN excluded.last_seen_at ELSE tags.last_seen_at END,
+        gone_at = NULL, is_name_only = NULL
     """,
 )
 
@@ -98,6 +99,16 @@ class _Known(NamedTuple):
     digest: str | None
     gone_at: str | None
     last_seen_at: str
+    last_pushed: str | None
+    is_name_only: bool | None
+
+
+class StoredTags(NamedTuple):
+    """What became of a page of tags."""
+
+    stored: int
+    changed: frozenset[str]
+    """Names that were new, or back, or pushed again, or had another digest."""
 
 
 def store_tags(
@@ -107,12 +118,15 @@ def store_tags(
     seen: Moment,
     *,
     source: str,
-) -> int:
-    """Insert or update the tags, their images and, where a digest changed, their history; how many were stored."""
+) -> StoredTags:
+    """Insert or update the tags, their images and, where a digest changed, their history."""
     by_name = {tag.name: tag for tag in tags}
     known = _known(connection, repository_id, list(by_name))
     current = [
-        tag for tag in by_name.values() if tag.name not in known or _text(known[tag.name].last_seen_at) <= seen.text
+        # A description is worth more than a name, however much later that was listed.
+        tag
+        for tag in by_name.values()
+        if tag.name not in known or known[tag.name].is_name_only or text_of(known[tag.name].last_seen_at) <= seen.text
     ]
     _UPSERT.many(connection, [_row(repository_id, tag, seen) for tag in current])
     ids = {name: row.id for name, row in known.items()}
@@ -129,7 +143,8 @@ def store_tags(
     )
     _store_images(connection, current, ids)
     _forget_absences(connection, repository_id, current)
-    return len(current)
+    changed = frozenset(t.name for t in current if t.name not in known or _differs(known[t.name], t))
+    return StoredTags(len(current), changed)
 
 
 def close_tags(
@@ -150,6 +165,14 @@ def _ends_interval(before: _Known, tag: Tag) -> bool:
     return before.gone_at is not None or (tag.digest is not None and before.digest != tag.digest)
 
 
+def _differs(before: _Known, tag: Tag) -> bool:
+    """Whether the row says anything that a push, a move or a return brings."""
+    if before.gone_at is not None or before.is_name_only:
+        return True
+    pushed = None if before.last_pushed is None else text_of(before.last_pushed)
+    return (tag.digest, tag.last_pushed) != (before.digest, pushed)
+
+
 def _has_other_images(before: _Known, tag: Tag) -> bool:
     """Whether the stored images are not this tag's any more: another digest, or a list of images without one."""
     return before.digest != tag.digest if tag.digest is not None else bool(tag.platforms)
@@ -165,16 +188,12 @@ def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag]
 def _known(connection: Connection, repository_id: int, names: list[str]) -> dict[str, _Known]:
     rows = select_in(
         connection,
-        "SELECT id, name, digest, gone_at, last_seen_at FROM tags WHERE repository_id = {} AND name IN ({values})",
+        "SELECT id, name, digest, gone_at, last_seen_at, last_pushed, is_name_only FROM tags"
+        " WHERE repository_id = {} AND name IN ({values})",
         names,
         first=(repository_id,),
     )
     return {row[1]: _Known(*row) for row in rows}
-
-
-def _text(value: object) -> str:
-    """A stored instant as text: PostgreSQL's driver gives a datetime on this path."""
-    return value if isinstance(value, str) else Moment.of(value.timestamp()).text  # type: ignore[attr-defined]
 
 
 def _pushed(tag: Tag) -> int | None:

@@ -115,12 +115,17 @@ def views(dialect: str) -> dict[str, str]:
     SELECT 'repository' AS kind, r.full_name, NULL AS tag, r.gone_at, NULL AS last_digest
     FROM repositories r WHERE r.gone_at IS NOT NULL
     UNION ALL
-    SELECT 'tag', r.full_name, t.name, t.gone_at, t.digest
+    SELECT 'tag', r.full_name, t.name, t.gone_at, COALESCE(t.digest, (SELECT h.digest FROM tag_history h
+        WHERE h.tag_id = t.id AND h.digest IS NOT NULL ORDER BY h.seen_from DESC LIMIT 1))
     FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NOT NULL""",
         "v_incomplete": f"""
     SELECT l.kind, l.subject, l.reported_count, l.rows, COALESCE(l.stop_reason, 'open') AS stop_reason, l.finished_at
     FROM listings l
     WHERE l.is_complete = {"0" if is_sqlite else "false"} AND COALESCE(l.stop_reason, 'open') <> 'policy'
         AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject AND n.id > l.id
-            AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')""",
+            AND n.finished_at IS NOT NULL AND n.stop_reason <> 'policy')
+        AND NOT EXISTS (SELECT 1 FROM listings n WHERE n.walk_key = l.walk_key AND n.id > l.id AND n.finished_at IS NOT NULL)""",
+        "v_holes": """
+    SELECT r.full_name, t.name AS tag, t.first_seen_at, t.last_seen_at
+    FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.is_name_only AND t.gone_at IS NULL""",
     }

@@ -180,13 +180,11 @@ def settle_all(
     for one in kept:
         counts[one.job.id] = Counter(settled=1)
         if isinstance(one.outcome, Done | Dead):
-            harvest = one.outcome.harvest
-            seen = Moment.of(one.observed)
-            stored = store_harvest(connection, harvest, seen, fresh_after=one.job.fresh_after)
-            counts[one.job.id] = stored + Counter(settled=1)
-            if harvest.follow_ups:
+            stored = store_harvest(connection, one.job, one.outcome.harvest, Moment.of(one.observed))
+            counts[one.job.id] = stored.counts + Counter(settled=1)
+            if stored.follow_ups:
                 runs = runs_of(connection, one.job.id)
-                enqueue(connection, harvest.follow_ups, now, runs=runs, fresh_after=one.job.fresh_after)
+                enqueue(connection, stored.follow_ups, now, runs=runs, fresh_after=one.job.fresh_after)
     return counts
 
 

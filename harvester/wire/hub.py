@@ -13,6 +13,8 @@ from harvester.names import RepositoryName
 from harvester.records import Image, Page, Refused, Repository, Tag
 from harvester.wire import decode
 from harvester.wire.answers import Answer, Call
+from harvester.wire.permits import Budget
+from harvester.wire.refusals import page_text
 from harvester.wire.tokens import HubTokens
 from harvester.wire.transport import Transport
 
@@ -25,12 +27,15 @@ CANONICAL_ORIGIN = ("https", "hub.docker.com", None)
 """What the far end writes into `next`, also when it is reached through a mirror."""
 LONGEST_NEXT = 4096
 
+_WITHDRAWN = "the far end withdrew this endpoint; it is not asked again"
+
 
 class Hub:
     """Public data of Docker Hub. Every method raises the errors of `Transport.send`, and `Drift` for another shape.
 
     `Gone` is said of an object only, never when a path is not served: then the other family of paths is tried, and what
-    answered is asked first from then on (wire reference, 3.1).
+    answered is asked first from then on (wire reference, 3.1). An endpoint whose paths all answered 410 is `DeadEndpoint`
+    from then on, without a request (20.1).
     """
 
     def __init__(self, transport: Transport, base_url: str, tokens: HubTokens | None = None) -> None:
@@ -41,6 +46,7 @@ class Hub:
         self._base_path = base.path
         self._tokens = tokens
         self._legacy: set[Endpoint] = set()
+        self._dead: set[Endpoint] = set()
 
     @property
     def signed_in(self) -> bool:
@@ -121,15 +127,18 @@ class Hub:
     async def _ask(self, endpoint: Endpoint, paths: tuple[str, ...], query: str) -> Answer:
         suffix = f"?{query}" if query else ""
         first, *others = reversed(paths) if endpoint in self._legacy else paths
+        if endpoint in self._dead:
+            raise DeadEndpoint(_WITHDRAWN, url=f"{first}{suffix}", status=410, budget="hub")
+        budgets: tuple[Budget, ...] = ("hub", "search") if endpoint == "search" else ("hub",)
         try:
-            return await self._get(f"{self._base_url}{first}{suffix}")
+            return await self._get(f"{self._base_url}{first}{suffix}", budgets)
         except DeadEndpoint as error:
-            dead = error
+            dead, is_withdrawn = error, error.status == 410
         for path in others:
             try:
-                answer = await self._get(f"{self._base_url}{path}{suffix}")
+                answer = await self._get(f"{self._base_url}{path}{suffix}", budgets)
             except DeadEndpoint as error:
-                dead = error
+                dead, is_withdrawn = error, is_withdrawn and error.status == 410
             else:
                 # Set, not toggled: several requests may find out at one time.
                 if path == paths[-1]:
@@ -137,10 +146,13 @@ class Hub:
                 else:
                     self._legacy.discard(endpoint)
                 return answer
+        if is_withdrawn:
+            self._dead.add(endpoint)
+            raise DeadEndpoint(_WITHDRAWN, url=dead.url, status=dead.status, budget=dead.budget) from None
         # A blocked address has been shown such pages for repositories that exist (wire reference, 20.1).
         raise Unavailable("no known path serves this", url=dead.url, status=dead.status, budget=dead.budget) from None
 
-    async def _get(self, url: str) -> Answer:
+    async def _get(self, url: str, budgets: tuple[Budget, ...]) -> Answer:
         """The answer, signed in where that works. A refused token makes public data unreadable too (11.4)."""
         tokens = self._tokens
         if tokens is not None:
@@ -149,14 +161,14 @@ class Hub:
                 if authorization is None:
                     break
                 try:
-                    return await self._transport.send(Call("GET", url, ("hub",), authorization=authorization))
+                    return await self._transport.send(Call("GET", url, budgets, authorization=authorization))
                 except StaleToken:
                     if is_last:
                         tokens.set_aside(authorization)
                     else:
                         tokens.drop(authorization)
         try:
-            return await self._transport.send(Call("GET", url, ("hub",)))
+            return await self._transport.send(Call("GET", url, budgets))
         except StaleToken as error:
             raise Denied(error.message, url=error.url, status=error.status, budget=error.budget) from None
 
@@ -190,6 +202,11 @@ def _read(answer: Answer, read: Callable[[bytes], Found]) -> Found:
     try:
         return read(answer.body)
     except Drift as drift:
+        if answer.body.lstrip()[:1] == b"<":
+            # An error page under the wrong status (wire reference, 20.1).
+            raise Unavailable(
+                f"a page in place of JSON: {page_text(answer.body)}", url=answer.url, status=answer.status, budget="hub"
+            ) from None
         drift.url, drift.status, drift.budget = answer.url, answer.status, "hub"
         raise
 

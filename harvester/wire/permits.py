@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Budget = Literal["hub", "registry", "pulls", "tokens", "logins"]
-"""Hub API and search; free registry requests; manifest GETs; registry tokens; Hub logins (wire reference, 13)."""
+Budget = Literal["hub", "search", "registry", "pulls", "tokens", "logins"]
+"""Hub API; of it the search; free registry requests; manifest GETs; registry tokens; Hub logins (wire reference, 13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Reading:
     window_s: float | None = None
     resets_in_s: float | None = None
     """Seconds until the window ends, by the far end's own clock."""
+    is_free: bool = False
+    """A success without these headers where they are due: it is not limited (wire reference, 13.2)."""
 
 
 class Permits(Protocol):
@@ -29,6 +31,10 @@ class Permits(Protocol):
 
     def observe(self, budget: Budget, reading: Reading) -> None:
         """Take note of what an answer's headers said."""
+        ...
+
+    def ended(self, budgets: tuple[Budget, ...]) -> None:
+        """Take note that a request which was counted in these budgets is over, whatever became of it."""
         ...
 
     async def close(self, budgets: tuple[Budget, ...], seconds: float, reason: str) -> None:

@@ -30,7 +30,7 @@ from harvester.errors import (
 from harvester.wire.answers import Answer, Headers
 from harvester.wire.permits import Budget, Reading
 
-ALL_BUDGETS: tuple[Budget, ...] = ("hub", "registry", "pulls", "tokens", "logins")
+ALL_BUDGETS: tuple[Budget, ...] = ("hub", "search", "registry", "pulls", "tokens", "logins")
 
 LONGEST_WAIT_S = 24 * 3600.0
 DEFAULT_WAIT_S = 60.0
@@ -42,10 +42,12 @@ _WALL = "pagination offset too large"
 _ABSENT_CODES = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN"})
 _TEXT_CHARS = 200
 _SECRETS = re.compile(r"dckr_[a-z]+_[A-Za-z0-9_-]+|eyJ[\w-]+(?:\.[\w-]*){0,2}|(?i:\b(?:bearer|basic|jwt)\s+\S+)")
-_HUB: tuple[Budget, ...] = ("hub", "logins")
+_TITLE = re.compile(r"(?is)<title[^>]*>([^<]+)</title>")
+_HUB: tuple[Budget, ...] = ("hub", "search", "logins")
 _REGISTRY: tuple[Budget, ...] = ("registry", "pulls")
 _HOSTS: dict[Budget, tuple[Budget, ...]] = {
     "hub": _HUB,
+    "search": _HUB,
     "logins": _HUB,
     "registry": _REGISTRY,
     "pulls": _REGISTRY,
@@ -132,10 +134,15 @@ def _kind(answer: Answer, method: str) -> _Kind:
     reason = _text(body, "message") or _text(body, "detail") or _text(body, "text")
     if not reason and faults:
         reason = faults[0].message or faults[0].code or ""
-    if not reason:
-        reason = answer.body[: 4 * _TEXT_CHARS].decode("utf-8", "replace")
     codes = frozenset(fault.code.upper() for fault in faults if fault.code)
-    return _Kind(is_json, body, codes, told(reason))
+    return _Kind(is_json, body, codes, told(reason) if reason else page_text(answer.body))
+
+
+def page_text(body: bytes) -> str:
+    """What a body without an API's text says, for people: the title of a page, else how it begins."""
+    text = body[: 4 * _TEXT_CHARS].decode("utf-8", "replace")
+    title = _TITLE.search(text)
+    return told(title[1] if title else text)
 
 
 def told(text: str) -> str:
@@ -169,7 +176,7 @@ def _throttled(answer: Answer, kind: _Kind, budgets: tuple[Budget, ...]) -> Refu
     if not kind.is_json:
         close, message = ALL_BUDGETS, "the limit on everything from this address"
     elif own in _HUB:
-        close, message = ("hub",), "the limit of the Hub API"
+        close, message = ("search",) if "search" in budgets else ("hub",), "the limit of the Hub API"
     elif "pulls" in budgets and ("pull rate limit" in text or "TOOMANYREQUESTS" in kind.codes or not text):
         close, message = ("pulls",), "the limit on pulls"
         if seconds is None:
@@ -184,7 +191,7 @@ def _throttled(answer: Answer, kind: _Kind, budgets: tuple[Budget, ...]) -> Refu
             retry_after=seconds,
             url=answer.url,
             status=answer.status,
-            budget=close[0] if len(close) == 1 else own,
+            budget=close[0] if len(close) == 1 and close[0] != "search" else own,
         ),
         close=close,
         seconds=seconds,
@@ -205,11 +212,15 @@ def wait_s(headers: Headers, *, own: Budget) -> float | None:
     return _until(headers.lower("x-ratelimit-reset"), headers) if own in _HUB else None
 
 
-def reading_of(headers: Headers, *, own: Budget) -> tuple[Budget, Reading] | None:
-    """What the headers of an answer, counted in `own`, say of a budget; null where they are silent.
+def reading_of(
+    headers: Headers, *, budgets: tuple[Budget, ...], is_success: bool = False
+) -> tuple[Budget, Reading] | None:
+    """What the headers of an answer, counted in `budgets`, say of one of them; null where they are silent.
 
-    The registry repeats its headers under the Hub's names: those are not read (wire reference, 13.2).
+    Search may have a limit of its own, so its answers speak of "search" (wire reference, 13.1). The registry repeats its
+    headers under the Hub's names: those are not read (wire reference, 13.2).
     """
+    own = budgets[0]
     if own in _HUB:
         limit, window = quota(headers.lower("x-ratelimit-limit"))
         remaining, _ = quota(headers.lower("x-ratelimit-remaining"))
@@ -218,13 +229,14 @@ def reading_of(headers: Headers, *, own: Budget) -> tuple[Budget, Reading] | Non
             resets_in = None
         if limit is None and remaining is None and resets_in is None:
             return None
-        return "hub", Reading(limit=limit, remaining=remaining, window_s=window, resets_in_s=resets_in)
+        reading = Reading(limit=limit, remaining=remaining, window_s=window, resets_in_s=resets_in)
+        return "search" if "search" in budgets else "hub", reading
     if own not in _REGISTRY:
         return None
     limit, window = quota(headers.lower("ratelimit-limit"))
     remaining, remaining_window = quota(headers.lower("ratelimit-remaining"))
     if limit is None and remaining is None:
-        return None
+        return ("pulls", Reading(is_free=True)) if is_success and own == "pulls" else None
     return "pulls", Reading(limit=limit, remaining=remaining, window_s=window or remaining_window)
 
 

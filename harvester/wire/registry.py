@@ -6,20 +6,24 @@ Only a GET of a manifest is a pull; everything else here is counted in the regis
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, urljoin, urlsplit
 
-from harvester.errors import Denied, Drift, StaleToken
+from harvester.errors import Denied, Drift, StaleToken, TooLarge, Unavailable
 from harvester.names import RepositoryName, is_digest
 from harvester.records import Image, Platform
 from harvester.wire import manifests
 from harvester.wire.answers import Answer, Call, Follow
 from harvester.wire.permits import Budget
+from harvester.wire.refusals import page_text
 from harvester.wire.tokens import RegistryTokens
 from harvester.wire.transport import Transport
 
 BLOB_CAP = 8 * 2**20
 """Bytes of an image config; recorded ones have 1 to 100 kB (wire reference, 15.3)."""
 MANIFEST_CAP = 8 * 2**20
+NAMES_A_PAGE = 10_000
+"""Of at most 128 characters each: far below the cap on bodies."""
 MAX_PAGES = 1000
 """Pages of one tag list, against a list that never ends."""
 
@@ -38,6 +42,10 @@ class Registry:
         self._transport = transport
         self._base_url = base_url.rstrip("/")
         self._tokens = tokens
+
+    def expect(self, names: Iterable[RepositoryName]) -> None:
+        """Say which repositories will be asked for soon: one token serves several of them."""
+        self._tokens.expect(names)
 
     async def image(self, name: RepositoryName, digest: str, platform_hint: Platform) -> Image:
         """The platform manifest `digest` with its layers and, for images, their instructions. Costs one pull.
@@ -61,8 +69,17 @@ class Registry:
             raise _placed(drift, answer) from None
 
     async def tag_names(self, name: RepositoryName) -> tuple[str, ...]:
-        """The names of every tag there is, in the registry's order; no pull (wire reference, 15.4)."""
+        """The names of every tag there is, in the registry's order; no pull (wire reference, 15.4).
+
+        Asked for in one answer, and page by page where that one is larger than the cap on bodies.
+        """
         url = f"{self._base_url}/v2/{_path(name)}/tags/list"
+        try:
+            return await self._tag_names(name, url)
+        except TooLarge:
+            return await self._tag_names(name, f"{url}?n={NAMES_A_PAGE}")
+
+    async def _tag_names(self, name: RepositoryName, url: str) -> tuple[str, ...]:
         names: dict[str, None] = {}
         seen: set[str] = set()
         while len(seen) < MAX_PAGES:
@@ -71,6 +88,10 @@ class Registry:
             try:
                 names.update(dict.fromkeys(manifests.tag_names_of(answer.body)))
             except Drift as drift:
+                if answer.body.lstrip()[:1] == b"<":
+                    # An error page under the wrong status (wire reference, 20.1).
+                    reason = f"a page in place of JSON: {page_text(answer.body)}"
+                    raise Unavailable(reason, url=answer.url, status=answer.status, budget="registry") from None
                 raise _placed(drift, answer) from None
             following = self._next_url(url, answer)
             if following is None:
@@ -110,13 +131,17 @@ class Registry:
     ) -> Answer:
         kept = self._tokens.cached(name)
         authorization = kept or await self._tokens.authorization(name)
+        was_companion = False
         while True:
             try:
-                return await self._transport.send(
+                answer = await self._transport.send(
                     Call(method, url, budgets, headers, authorization, follow=follow, body_cap=body_cap)
                 )
+                if was_companion:
+                    self._tokens.narrow()
+                return answer
             except StaleToken as error:
-                self._tokens.drop(name, authorization)
+                was_companion = self._tokens.drop(name, authorization)
                 if kept is None:
                     # A new token that is refused: no such repository, or no right to it (wire reference, 14.2).
                     raise Denied(error.message, url=error.url, status=error.status, budget=error.budget) from None

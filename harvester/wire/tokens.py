@@ -10,8 +10,8 @@ import asyncio
 import base64
 import binascii
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -33,11 +33,15 @@ REGISTRY_LIFE_S = 60.0
 """By the specification where `expires_in` is missing, and the least there is (wire reference, 14.2)."""
 LONGEST_LIFE_S = 24 * 3600.0
 RENEW_S = 60.0
-SCOPES = 1000
+KEPT = 1000
 """Registry tokens kept at once."""
+SCOPES = 10
+"""Repositories of one registry token; how many the far end takes is not known, so it is halved where that fails (14.2)."""
+EXPECTED = 500
+"""Repositories that are remembered as wanted soon."""
 SERVICE = "registry.docker.io"
 
-_REFUSED = "The far end refused the credentials; they are not tried again."
+_REFUSED = "the far end refused the credentials; they are not tried again within the hour"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,10 +55,6 @@ class Credentials:
         return f"Credentials({self.username!r}, ...)"
 
 
-def _never_refused() -> bool:
-    return False
-
-
 async def _note_nothing() -> None:
     return None
 
@@ -64,6 +64,8 @@ class _Token:
     authorization: str
     renew_at: float
     ends_at: float
+    is_companion: bool = False
+    """It was asked for along with another repository's."""
 
     def __repr__(self) -> str:
         return f"_Token(ends_at={self.ends_at})"
@@ -109,6 +111,49 @@ class _OneFlight(Generic[Key, Value]):
         return value
 
 
+class Memory:
+    """What is known of credentials, whichever way they went: whether the far end took them, or refused them."""
+
+    def __init__(self, on_refused: Callable[[], Awaitable[None]] = _note_nothing) -> None:
+        """`on_refused` is awaited when they are refused."""
+        self._on_refused = on_refused
+        self._is_taken = False
+        self._first = asyncio.Lock()
+        self.is_refused = False
+
+    def check(self, url: str) -> None:
+        """Raises `CredentialsRefused` where they are not to be sent again."""
+        if self.is_refused:
+            raise CredentialsRefused(_REFUSED, url=shown(url))
+
+    async def noting_refusal(self, transport: Transport, call: Call) -> Answer:
+        """The answer to a call with credentials. A repeated wrong login locks the account (wire reference, 13.5).
+
+        Until they were taken once, one call at a time tries them.
+        """
+        if self._is_taken:
+            return await self._send(transport, call)
+        async with self._first:
+            self.check(call.url)
+            return await self._send(transport, call)
+
+    async def _send(self, transport: Transport, call: Call) -> Answer:
+        try:
+            answer = await transport.send(call)
+        except StaleToken as error:
+            await self._note()
+            raise CredentialsRefused(_REFUSED, url=error.url, status=error.status, budget=error.budget) from None
+        except CredentialsRefused:
+            await self._note()
+            raise
+        self._is_taken = True
+        return answer
+
+    async def _note(self) -> None:
+        self.is_refused = True
+        await self._on_refused()
+
+
 class HubTokens:
     """The Hub's access token, renewed before it ends (wire reference, 11.2)."""
 
@@ -119,15 +164,14 @@ class HubTokens:
         *,
         credentials: Credentials,
         clock: Clock,
-        refused: Callable[[], bool] = _never_refused,
-        on_refused: Callable[[], Awaitable[None]] = _note_nothing,
+        memory: Memory | None = None,
     ) -> None:
-        """`refused` says whether these credentials were refused before, `on_refused` is awaited when they are."""
+        """`memory` is what else is known of these credentials, shared by all that use them."""
         self._transport = transport
         self._url = f"{base_url.rstrip('/')}/v2/auth/token"
         self._credentials = credentials
         self._clock = clock
-        self._memory = _Memory(refused, on_refused)
+        self._memory = memory or Memory()
         self._token: _Token | None = None
         self._anonymous_until = 0.0
         self._flight: _OneFlight[str, str] = _OneFlight()
@@ -189,7 +233,7 @@ class HubTokens:
 
 
 class RegistryTokens:
-    """Tokens of the registry, one per repository (wire reference, 14.2).
+    """Tokens of the registry, each for as many repositories as are expected to be asked for soon (wire reference, 14.2).
 
     They come from the configured address only: the realm of a challenge is not followed.
     """
@@ -201,17 +245,27 @@ class RegistryTokens:
         *,
         clock: Clock,
         credentials: Credentials | None = None,
-        refused: Callable[[], bool] = _never_refused,
-        on_refused: Callable[[], Awaitable[None]] = _note_nothing,
+        memory: Memory | None = None,
     ) -> None:
-        """`refused` says whether these credentials were refused before, `on_refused` is awaited when they are."""
+        """`memory` is what else is known of these credentials, shared by all that use them."""
         self._transport = transport
         self._base_url = auth_url.rstrip("/")
         self._clock = clock
         self._credentials = credentials
-        self._memory = _Memory(refused, on_refused)
+        self._memory = memory or Memory()
         self._tokens: OrderedDict[str, _Token] = OrderedDict()
         self._flight: _OneFlight[str, str] = _OneFlight()
+        self._expected: OrderedDict[str, None] = OrderedDict()
+        self._scopes = SCOPES
+        # One request at a time: the next one may find its token among the companions of this one.
+        self._asking = asyncio.Lock()
+
+    def expect(self, names: Iterable[RepositoryName]) -> None:
+        """Remember repositories that will be asked for soon: their tokens come along with the next one."""
+        for name in names:
+            self._expected[name.full_name] = None
+        while len(self._expected) > EXPECTED:
+            self._expected.popitem(last=False)
 
     def cached(self, name: RepositoryName) -> str | None:
         """The value of the `Authorization` header, where a token is at hand."""
@@ -228,18 +282,48 @@ class RegistryTokens:
         """
         return self.cached(name) or await self._flight.share(name.full_name, lambda: self._ask(name))
 
-    def drop(self, name: RepositoryName, authorization: str) -> None:
-        """Forget this token, which was refused; a newer one stays."""
+    def drop(self, name: RepositoryName, authorization: str) -> bool:
+        """Forget this token, which was refused; a newer one stays. Whether it was asked for along with another's."""
         token = self._tokens.get(name.full_name)
-        if token is not None and token.authorization == authorization:
-            del self._tokens[name.full_name]
+        if token is None or token.authorization != authorization:
+            return False
+        del self._tokens[name.full_name]
+        return token.is_companion
+
+    def narrow(self) -> None:
+        """Ask for fewer repositories at a time: a token did not serve one that it was asked for."""
+        self._scopes = max(1, self._scopes // 2)
 
     async def _ask(self, name: RepositoryName) -> str:
-        cached = self.cached(name)
-        if cached is not None:
-            return cached
-        scope = quote(f"repository:{name.full_name}:pull", safe=":/")
-        url = f"{self._base_url}/token?service={SERVICE}&scope={scope}"
+        async with self._asking:
+            cached = self.cached(name)
+            if cached is not None:
+                return cached
+            companions = self._companions(name)
+            try:
+                return await self._ask_for(name, companions)
+            except (Denied, Drift) as error:
+                if not companions or isinstance(error, CredentialsRefused):
+                    raise
+                self.narrow()
+                return await self._ask_for(name, ())
+
+    def _companions(self, name: RepositoryName) -> tuple[str, ...]:
+        """Repositories that were expected and have no token yet; they are expected no more."""
+        self._expected.pop(name.full_name, None)
+        now = self._clock.monotonic()
+        found: list[str] = []
+        while self._expected and len(found) < self._scopes - 1:
+            other, _ = self._expected.popitem(last=False)
+            token = self._tokens.get(other)
+            if token is None or now >= token.renew_at:
+                found.append(other)
+        return tuple(found)
+
+    async def _ask_for(self, name: RepositoryName, companions: tuple[str, ...]) -> str:
+        names = (name.full_name, *companions)
+        scopes = "".join(f"&scope={quote(f'repository:{one}:pull', safe=':/')}" for one in names)
+        url = f"{self._base_url}/token?service={SERVICE}{scopes}"
         if self._credentials is not None:
             self._memory.check(url)
         call = Call("GET", url, ("tokens",), authorization=_basic(self._credentials), body_cap=BODY_CAP)
@@ -254,46 +338,15 @@ class RegistryTokens:
         text = _token_text(body.token or body.access_token, call)
         life_s = max(REGISTRY_LIFE_S, body.expires_in or 0.0)
         token = _token(text, life_s=life_s, now=self._clock.monotonic())
-        self._tokens[name.full_name] = token
-        self._tokens.move_to_end(name.full_name)
-        while len(self._tokens) > SCOPES:
+        for one in names:
+            self._tokens[one] = token if one == name.full_name else replace(token, is_companion=True)
+            self._tokens.move_to_end(one)
+        while len(self._tokens) > KEPT:
             self._tokens.popitem(last=False)
         return token.authorization
 
     def __repr__(self) -> str:
         return f"RegistryTokens({len(self._tokens)} at hand)"
-
-
-class _Memory:
-    """What is known of credentials: whether the far end refused them, in this process or before it."""
-
-    def __init__(self, refused: Callable[[], bool], on_refused: Callable[[], Awaitable[None]]) -> None:
-        self._refused = refused
-        self._on_refused = on_refused
-        self._is_refused = False
-
-    @property
-    def is_refused(self) -> bool:
-        return self._is_refused or self._refused()
-
-    def check(self, url: str) -> None:
-        if self.is_refused:
-            raise CredentialsRefused(_REFUSED, url=shown(url))
-
-    async def noting_refusal(self, transport: Transport, call: Call) -> Answer:
-        """The answer to a call with credentials. A repeated wrong login locks the account (wire reference, 13.5)."""
-        try:
-            return await transport.send(call)
-        except StaleToken as error:
-            await self._note()
-            raise CredentialsRefused(_REFUSED, url=error.url, status=error.status, budget=error.budget) from None
-        except CredentialsRefused:
-            await self._note()
-            raise
-
-    async def _note(self) -> None:
-        self._is_refused = True
-        await self._on_refused()
 
 
 def _token(text: str, *, life_s: float, now: float) -> _Token:

@@ -7,19 +7,26 @@ the transport, so there are no cookies, no proxies out of the environment, no `.
 from __future__ import annotations
 
 import asyncio
+import socket
 import zlib
 from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from harvester.clock import Clock
+from harvester.egress import Egress
 from harvester.errors import Blocked, ConfigError, Drift, TooLarge, Unavailable, Unreachable, WireError
 from harvester.wire.answers import Answer, Call, Headers, shown
 from harvester.wire.permits import Budget, Permits
 from harvester.wire.refusals import ALL_BUDGETS, reading_of, refusal
 
-__all__ = ["Answer", "Call", "Transport"]
+__all__ = ["Answer", "Call", "Inner", "Transport"]
+
+Inner: TypeAlias = Callable[[Egress], httpx.AsyncBaseTransport]
+"""What answers in place of the network, for each way out."""
 
 MAX_REDIRECTS = 3
 ERROR_BODY_CAP = 64 * 1024
@@ -44,15 +51,18 @@ class Transport:
         permits: Permits,
         user_agent: str,
         clock: Clock,
+        route: str | None = None,
         proxy: str | None = None,
+        local_address: str | None = None,
         body_cap: int = 8 * 2**20,
         total_s: float = 60.0,
-        connections: int = 4,
+        connections: int = 8,
         inner: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`body_cap` in bytes after inflating, `total_s` in seconds on the network for one call, redirects included.
 
-        `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Raises `ConfigError` for a bad proxy or user agent.
+        Messages name the `route`, where there are several. `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Raises `ConfigError`
+        for a bad proxy, user agent or local address: one that nothing can be sent from now.
         """
         if not user_agent.isascii() or not user_agent.isprintable():
             raise ConfigError("the user agent must be printable ASCII")
@@ -68,7 +78,17 @@ class Transport:
         # The one used last at a host is used there next, so that a slow crawl keeps one connection and lets others end.
         self._idle: dict[tuple[str, bytes], list[httpx.AsyncBaseTransport]] = {}
         self._opened: list[httpx.AsyncBaseTransport] = []
-        self._open: Callable[[], httpx.AsyncBaseTransport] = _opener(proxy) if inner is None else lambda: inner
+        self._by_route = "" if route is None else f" by route {route}"
+        self._open: Callable[[], httpx.AsyncBaseTransport]
+        if inner is not None:
+            self._open = lambda: inner
+        else:
+            try:
+                self._open = _opener(proxy, local_address)
+            except ConfigError as error:
+                raise ConfigError(
+                    error.message if route is None else f"egress route {route}: {error.message}"
+                ) from None
         self._free = asyncio.Semaphore(connections)
         self._user_agent = user_agent.encode("ascii")
         self._extensions = {
@@ -84,13 +104,15 @@ class Transport:
         url, authorization, headers = call.url, call.authorization, call.headers
         left_s = self._total_s
         for hop in range(MAX_REDIRECTS + 1):
-            for budget in call.budgets:
-                await self._permits.take(budget)
+            await self._permitted(call)
             began = self._clock.monotonic()
             at = shown(url, is_signed=hop > 0)
             request = self._request(call, url, authorization, headers)
             self.requests[call.budgets[0]] += 1
-            answer = await self._exchange(request, call, at, left_s)
+            try:
+                answer = await self._exchange(request, call, at, left_s)
+            finally:
+                self._permits.ended(call.budgets)
             if answer.status not in _REDIRECTS:
                 return await self._settled(answer, call, is_own=hop == 0 or _origin(url) == _origin(call.url))
             target = _target(url, answer, call)
@@ -98,7 +120,7 @@ class Transport:
                 if _origin(target) != _origin(url):
                     authorization = None
                     headers = tuple(pair for pair in headers if pair[0].lower() == "accept")
-                self._observe(answer.headers, call)
+                self._observe(answer, call)
                 self.redirects += 1
                 url = target
                 left_s = max(0.001, left_s - (self._clock.monotonic() - began))
@@ -111,6 +133,16 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"Transport(requests={sum(self.requests.values())})"
+
+    async def _permitted(self, call: Call) -> None:
+        # The host's own, often the scarcest, comes last: it is not spent where another one is closed.
+        order = call.budgets[::-1]
+        for place, budget in enumerate(order):
+            try:
+                await self._permits.take(budget)
+            except BaseException:
+                self._permits.ended(order[:place])
+                raise
 
     def _request(
         self, call: Call, url: str, authorization: str | None, headers: tuple[tuple[str, str], ...]
@@ -157,7 +189,8 @@ class Transport:
             raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             reason = "" if isinstance(error, httpx.ProxyError) else str(error)
-            raise Unreachable(f"no connection: {reason or type(error).__name__}", url=at, budget=budget) from None
+            reason = reason or type(error).__name__
+            raise Unreachable(f"no connection{self._by_route}: {reason}", url=at, budget=budget) from None
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             # The library's text may quote a header of the request, so only its kind is told.
             raise Unavailable(f"the connection failed: {type(error).__name__}", url=at, budget=budget) from None
@@ -202,7 +235,7 @@ class Transport:
 
     async def _settled(self, answer: Answer, call: Call, *, is_own: bool) -> Answer:
         if is_own:
-            self._observe(answer.headers, call)
+            self._observe(answer, call)
         if 200 <= answer.status < 300:
             return answer
         if not is_own and answer.status != 429:
@@ -221,8 +254,9 @@ class Transport:
                 error.retry_after = seconds
         raise error
 
-    def _observe(self, headers: Headers, call: Call) -> None:
-        reading = reading_of(headers, own=call.budgets[0])
+    def _observe(self, answer: Answer, call: Call) -> None:
+        is_success = 200 <= answer.status < 300
+        reading = reading_of(answer.headers, budgets=call.budgets, is_success=is_success)
         if reading is not None:
             self._permits.observe(*reading)
 
@@ -283,14 +317,21 @@ def _exceeds(length: str, cap: int) -> bool:
     return length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > cap)
 
 
-def _opener(proxy: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
+def _opener(proxy: str | None, local_address: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
     """What opens transports of one connection each. They share the certificates."""
+    if local_address is not None:
+        if proxy is not None:
+            # The library would ignore the address without a word.
+            raise ConfigError("takes a proxy or a local address, not both")
+        _try_address(local_address)
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE_S)
     try:
         certificates = httpx.create_ssl_context(trust_env=True)
 
         def opened() -> httpx.AsyncHTTPTransport:
-            return httpx.AsyncHTTPTransport(verify=certificates, limits=limits, proxy=proxy, trust_env=False)
+            return httpx.AsyncHTTPTransport(
+                verify=certificates, limits=limits, proxy=proxy, local_address=local_address, trust_env=False
+            )
 
         opened()
     except (httpx.InvalidURL, ValueError, ImportError):
@@ -299,6 +340,19 @@ def _opener(proxy: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
     except OSError as error:
         raise ConfigError(f"the certificates cannot be read: {error}") from None
     return opened
+
+
+def _try_address(address: str) -> None:
+    """Raises `ConfigError` where nothing can be sent from this address."""
+    try:
+        family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+    except ValueError:
+        raise ConfigError(f"{address} is no IP address") from None
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.bind((address, 0))
+    except OSError as error:
+        raise ConfigError(f"nothing can be sent from {address}: {error.strerror or error}") from None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -131,6 +131,8 @@ def measured(program: Program, base_url: str, database: Path, repository: str | 
         "PYTHONPATH": str(ROOT),
         "HARVESTER_DATABASE": str(database),
         "HARVESTER_HUB_URL": base_url,
+        "HARVESTER_AUTH_URL": base_url,
+        "HARVESTER_REGISTRY_URL": base_url,
         "HARVESTER_HUB_RPM": "1000000",
     }
     began = time.monotonic()

@@ -125,8 +125,18 @@ class Pages:
             case ["v2", "repositories", namespace, name, "tags", tag, "images"] if namespace == NAMESPACE:
                 number = self._world.number(name)
                 return None if number is None else self._layers(number, tag)
+            case ["token"]:
+                return b'{"token":"t","expires_in":300}'
+            case ["v2", namespace, name, "tags", "list"] if namespace == NAMESPACE:
+                number = self._world.number(name)
+                return None if number is None else self._names(name, number)
             case _:
                 return None
+
+    def _names(self, name: str, number: int) -> bytes:
+        """What the registry lists."""
+        tags = ",".join(f'"{_tag_name(tag)}"' for tag in range(self._world.tags(number)))
+        return f'{{"name":"{NAMESPACE}/{name}","tags":[{tags}]}}'.encode()
 
     def _list(self, path: str, query: str) -> bytes | None:
         asked = parse_qs(query)

@@ -284,6 +284,6 @@ def empty_page() -> Answer:
         following = (
             f"{occasion.base_url}{request.path}?page={page + 1}&page_size={request.parameter('page_size') or 10}"
         )
-        return mutated(lambda document: document | {"results": [], "next": document["next"] or following})(occasion)
+        return mutated(lambda document: document | {"results": [], "next": document.get("next") or following})(occasion)
 
     return answer

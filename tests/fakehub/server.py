@@ -188,6 +188,10 @@ class FakeHub:
         finally:
             writer.close()
 
+    def reply(self, request: Request) -> Reply:
+        """What this request gets and the journal's entry of it, without a connection."""
+        return self._reply(request)
+
     def _reply(self, request: Request) -> Reply:
         fault = self._fault_for(request)
         try:

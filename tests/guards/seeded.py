@@ -48,6 +48,7 @@ _FILL = (
     """INSERT INTO budgets (budget, route, identity, limit_count, cap, window_s, window_ends_at, spent, next_at,
             not_before, refusals, source, seen_at)
         SELECT 'hub', 'direct', 'anonymous' || n, 180, 176, 60.0, :noon, 7, :noon, 0, 0, 'header', :noon FROM series""",
+    "INSERT INTO walls (kind, identity, refused_offset, learned_at) SELECT 'tags', 'anonymous' || n, 1000, :now FROM series",
 )
 
 

@@ -16,6 +16,7 @@ from harvester.config import Settings, load
 from harvester.store.tables import Base
 from harvester.store.views import views
 from tests.unit.test_config import SETTINGS
+from tests.unit.test_config_lists import LISTS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -29,11 +30,14 @@ TABLES = (
 VIEWS = (
     *("v_repositories", "v_tags", "v_tag_images", "v_layers", "v_pull_history", "v_pull_daily", "v_tag_timeline"),
     *("v_digest_whereis", "v_base_images", "v_outdated_bases", "v_shared_layers", "v_vanished", "v_incomplete"),
+    "v_holes",
 )
 VARIABLES = [*(row[2] for row in SETTINGS), "DOCKERHUB_TOKEN"]
 
 _SETTING = re.compile(r"#\s?(?P<line>[a-z_]+ *= *\S.*)")
 _SECTION = re.compile(r"#?\s?(?P<line>\[+[a-z_.]+\]+)\s*")
+_LIST = re.compile(r"# \[\[(?P<name>[a-z_.]+)\]\]\n(?:#.*\n)*")
+"""A table of a list: its head and the lines under it, which are in force together or not at all."""
 
 
 def code_of(markdown: str) -> str:
@@ -72,10 +76,14 @@ def documented() -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-def uncommented() -> str:
+EXCLUDE_ONE_ANOTHER = ("proxy", "egress")
+"""Settings of which a file may have one."""
+
+
+def uncommented(text: str = CONFIG) -> str:
     """The configuration with every commented setting in force."""
     lines = []
-    for line in CONFIG.splitlines():
+    for line in text.splitlines():
         found = _SETTING.fullmatch(line) or _SECTION.fullmatch(line)
         lines.append(found["line"] if found else line)
     return "\n".join(lines) + "\n"
@@ -153,7 +161,18 @@ def test_the_configuration_as_it_is_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_configuration_has_every_key_and_no_other() -> None:
-    assert set(flat(tomllib.loads(uncommented()))) == {row[1] for row in SETTINGS}
+    found = flat(tomllib.loads(uncommented()))
+    assert set(found) == {row[1] for row in SETTINGS} | set(LISTS)
+    for name, (keys, _) in LISTS.items():
+        assert {key for table in found[name] for key in table} == set(keys)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_each_comment_in_a_list_of_the_configuration_holds_the_default(name: str) -> None:
+    found = flat(tomllib.loads(uncommented()))[name]
+    for key, default in LISTS[name][0].items():
+        if default is not None:
+            assert {table[key] for table in found if key in table} == {default}
 
 
 @pytest.mark.parametrize(("toml", "default"), [(row[1], row[3]) for row in SETTINGS])
@@ -165,11 +184,21 @@ def test_each_comment_of_the_configuration_holds_the_default(toml: str, default:
         assert type(found[toml]) is type(default)
 
 
-def test_each_line_uncommented_alone_or_with_all_the_others_is_a_valid_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("without", EXCLUDE_ONE_ANOTHER)
+def test_all_settings_that_go_together_are_a_valid_file(tmp_path: Path, without: str) -> None:
     file = tmp_path / "harvester.toml"
-    file.write_text(uncommented(), encoding="utf-8")
+    text = _LIST.sub(lambda table: "" if table["name"] == without else table[0], CONFIG)
+    file.write_text(uncommented(re.sub(rf"^# {without} = .*$", "", text, flags=re.MULTILINE)), encoding="utf-8")
     whole = load(file=str(file), environment={})
-    lines = CONFIG.splitlines()
+    assert getattr(whole, without) == getattr(Settings(), without)
+    examples = {row[0] for row in SETTINGS if row[3] is None} | set(LISTS)
+    assert {name for name in examples if getattr(whole, name) != getattr(Settings(), name)} == examples - {without}
+
+
+def test_each_line_uncommented_alone_is_a_valid_file(tmp_path: Path) -> None:
+    file = tmp_path / "harvester.toml"
+    whole = flat(tomllib.loads(uncommented()))
+    lines = _LIST.sub("", CONFIG).splitlines()
     places = [place for place, line in enumerate(lines) if _SETTING.fullmatch(line)]
     assert len(places) == len(SETTINGS)
     for place in places:
@@ -178,5 +207,16 @@ def test_each_line_uncommented_alone_or_with_all_the_others_is_a_valid_file(tmp_
         file.write_text("\n".join([*lines[:place], found["line"], *lines[place + 1 :]]), encoding="utf-8")
         alone = load(file=str(file), environment={})
         changed = [row for row in SETTINGS if getattr(alone, row[0]) != getattr(Settings(), row[0])]
-        assert all(row[3] is None and getattr(alone, row[0]) == getattr(whole, row[0]) for row in changed)
+        assert all(row[3] is None and getattr(alone, row[0]) == whole[row[1]] for row in changed)
         assert len(changed) <= 1
+
+
+def test_each_table_of_a_list_uncommented_alone_is_a_valid_file(tmp_path: Path) -> None:
+    file = tmp_path / "harvester.toml"
+    tables = list(_LIST.finditer(CONFIG))
+    assert {table["name"] for table in tables} == set(LISTS)
+    for table in tables:
+        text = CONFIG[: table.start()] + uncommented(table[0]) + CONFIG[table.end() :]
+        file.write_text(text, encoding="utf-8")
+        alone = load(file=str(file), environment={})
+        assert [name for name in LISTS if len(getattr(alone, name)) == 1] == [table["name"]]

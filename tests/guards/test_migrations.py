@@ -174,6 +174,7 @@ def test_each_step_goes_down_and_up_again_with_data_in_it(engine: Engine, path: 
     assert set(counts) == set(Base.metadata.tables)
     assert all(counts.values()), "every table has rows"
     step(engine, revision, down=True)
+    counts = {table: count for table, count in counts.items() if table in schema(path)}
     with engine.connect() as connection:
         assert migrate.current(connection) == (None if revision == "base" else revision)
         with pytest.raises(SchemaMismatch):
@@ -182,7 +183,7 @@ def test_each_step_goes_down_and_up_again_with_data_in_it(engine: Engine, path: 
     step(engine, "head")
     assert schema(path) == before
     if revision != "base":
-        assert seeded.row_counts(str(path)) == counts
+        assert counts.items() <= seeded.row_counts(str(path)).items()
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall() == []
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, event
 
 from harvester import jobs
 from harvester.jobs import Args, Done, Harvest, Job, Settled
+from harvester.policy import LayerPolicy
 from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
-from harvester.store import migrate, queue, runs, statements
+from harvester.store import facts, migrate, queue, runs, statements
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -125,7 +126,9 @@ def job(kind: jobs.Kind, args: Args, key: str = "x") -> Job:
     return Job(1, kind, key, args, 1, NOW.text)
 
 
+PARTS = tuple(range(0, 64, 3))
 A_JOB = jobs.images(Args(subject="ns1/r1", digest="sha256:t2"))
+A_JOB_CLAIMED = job("tags.page", Args(subject="ns1/r1"))
 LIVE = jobs.images(Args(subject="ns1/r1", digest="sha256:new"))
 A_TAG = Tag(
     name="t10",
@@ -142,7 +145,7 @@ A_REPOSITORY = Repository(namespace="ns1", name="r1", source="detail", pull_coun
 
 
 def stored(*records: Any) -> Callable[[Connection], object]:
-    return lambda connection: store_harvest(connection, Harvest(records=records), NOW, fresh_after=NOW.text)
+    return lambda connection: store_harvest(connection, A_JOB_CLAIMED, Harvest(records=records), NOW)
 
 
 def known(kind: jobs.Kind, args: Args) -> Callable[[Connection], object]:
@@ -159,6 +162,22 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=1),
         "USING INDEX ix_jobs_claim (lane=? AND priority=?",
     ),
+    "claim of a route": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=None, shards=PARTS),
+        "SEARCH jobs USING INDEX ix_jobs_claim (lane=? AND priority=?)",
+    ),
+    "claim of a run and a route": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=1, shards=PARTS),
+        "USING INDEX ix_jobs_claim (lane=? AND priority=?",
+    ),
+    "taking what was found": (
+        lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=None),
+        "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)",
+    ),
+    "where a run has live jobs": (
+        lambda c: runs.live_shards(c, 1),
+        "SEARCH r USING PRIMARY KEY (run_id=? AND job_id=?)",
+    ),
     "the run of a claimed job": (
         lambda c: queue.claim(c, "hub", NOW, owner="me", wanted=16, run_id=1),
         "SEARCH r USING PRIMARY KEY (run_id=? AND job_id=?)",
@@ -174,6 +193,10 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "due waiting jobs": (lambda c: queue.promote(c, NOW), "SEARCH jobs USING INDEX ix_jobs_due (run_at<?)"),
     "expired leases": (lambda c: queue.rescue(c, NOW), "jobs USING INDEX ix_jobs_lease"),
     "whether anything is due": (lambda c: queue.is_due(c, "hub", NOW), "USING INDEX ix_jobs_claim (lane=?)"),
+    "whether anything is due for a route": (
+        lambda c: queue.is_due(c, "hub", NOW, PARTS),
+        "USING INDEX ix_jobs_claim (lane=?",
+    ),
     "held jobs": (
         lambda c: queue.held(c, [job("images", A_JOB.args)], "somebody"),
         "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)",
@@ -239,6 +262,26 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
         "SEARCH l USING INDEX sqlite_autoindex_layers_1 (digest=?)",
     ),
+    "what is known of repositories": (
+        lambda c: facts.facts_of(c, ["ns1/r1", "ns2/r2"], Args(subject="", tags="newest:5", layers="all"), NOW),
+        "SEARCH tags USING INDEX uq_tags_repository_id_name (repository_id=?)",
+    ),
+    "walks of repositories": (
+        lambda c: facts.facts_of(c, ["ns1/r1", "ns2/r2"], Args(subject="", tags="newest:5"), NOW),
+        "SEARCH listings USING INDEX ix_listings_kind_subject (kind=? AND subject=?)",
+    ),
+    "walks by one policy": (
+        lambda c: facts.facts_of(c, ["ns1/r1", "ns2/r2"], Args(subject="", tags="newest:5"), NOW),
+        "SEARCH listings USING INDEX ix_listings_walk_key (walk_key=?)",
+    ),
+    "images that were not pulled": (
+        lambda c: facts.unpulled(c, ["ns1/r1", "ns2/r2"], LayerPolicy("latest")),
+        "SEARCH t USING INDEX uq_tags_repository_id_name (repository_id=? AND name=?)",
+    ),
+    "repositories of a namespace": (
+        lambda c: facts.members(c, ["ns1", "ns2"]),
+        "SEARCH repositories USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
     "instruction by hash": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
         "SEARCH t USING INDEX sqlite_autoindex_instructions_1 (hash=?)",
@@ -259,7 +302,9 @@ def test_the_plan_names_the_index_and_reads_no_big_table_from_end_to_end(connect
     assert [(line, plan.sql) for plan in found for line in plan.scanned] == []
 
 
-@pytest.mark.parametrize("act", ["what a run has settled", "claim of a run", "whether a run is over"])
+@pytest.mark.parametrize(
+    "act", ["what a run has settled", "claim of a run", "claim of a run and a route", "whether a run is over"]
+)
 def test_no_question_about_a_run_reads_all_of_its_jobs(connection: Connection, act: str) -> None:
     do, _ = ACTS[act]
     whole_run = re.compile(r"(run_jobs|r) USING (PRIMARY KEY|INDEX \w+) \(run_id=\?\)")

@@ -116,11 +116,22 @@ async def test_a_404_of_a_namespace_is_its_absence() -> None:
     assert harvest == Harvest(records=(Absent(repository="grafana/*"),))
 
 
-@pytest.mark.parametrize(("signed_in", "size"), [(False, 99), (True, 100)])
-async def test_a_second_page_of_a_namespace_begins_below_the_anonymous_wall(signed_in: bool, size: int) -> None:
-    far_end = FarEnd(page(row("a")), signed_in=signed_in)
-    await handle(LISTS["a namespace"], far_end.clients)
-    assert far_end.asked[0][1]["page_size"] == size
+@pytest.mark.parametrize(
+    ("signed_in", "rows", "query"),
+    [
+        (False, 100, "page=2&page_size=99"),
+        (True, 100, "page=2&page_size=100"),
+        # A far end that ignores the size has not served what lies before that offset.
+        (False, 25, "page=2&page_size=100"),
+    ],
+)
+async def test_a_second_page_of_a_namespace_begins_below_the_anonymous_wall(
+    signed_in: bool, rows: int, query: str
+) -> None:
+    found = page(*[row(f"r{n}") for n in range(rows)], reported_count=250, next_page="page=2&page_size=100")
+    harvest = await handle(LISTS["a namespace"], FarEnd(found, signed_in=signed_in).clients)
+    [following] = pages(harvest)
+    assert following.args.query == query
 
 
 async def test_what_a_namespace_says_of_changes_travels_with_the_job() -> None:

@@ -220,6 +220,39 @@ async def test_newest_n_finds_the_newest_whichever_way_the_far_end_reads_the_ord
     assert steps[-1].stop_reason == "policy"
 
 
+@pytest.mark.parametrize(
+    ("tags", "found", "name_filter"),
+    [
+        ("newest:3,*-alpine", ["2.19-alpine", "2.17-alpine", "2.15-alpine"], "-alpine"),
+        ("newest:3,re:2[.][0-9]+", ["2.18", "2.16", "2.14"], "2"),
+        ("newest:3,semver:<=2.16", ["2.16", "2.14", "2.12"], None),
+        ("newest:3,semver:2.x -alpine*", ["2.19-alpine", "2.17-alpine", "2.15-alpine"], "-alpine"),
+    ],
+)
+async def test_newest_n_of_a_filter_are_the_newest_of_those_that_it_lets_in(
+    tags: str, found: list[str], name_filter: str | None
+) -> None:
+    rows = [tag(f"2.{day}" + ("-alpine" if day % 2 else ""), day, day) for day in range(1, 20)]
+    hub = Hub(*rows, page_size=4)
+    assert (await walked(hub, tags))[0] == found
+    assert hub.asked[0][1]["name_filter"] == name_filter
+    one_page = Hub(*rows)
+    names_found, steps = await walked(one_page, tags)
+    assert (names_found, steps[-1].stop_reason) == (found, "policy")
+    assert one_page.asked[0][1]["page_size"] == 100, "a page of three would be full of others"
+
+
+@pytest.mark.parametrize("tags", ["re:2.*", "semver:2.x", "newest:5,re:2.*", "newest:5,semver:2.x", "newest:5,2.*"])
+@pytest.mark.parametrize("ends", ["with a page", "with a 404"])
+async def test_a_walk_by_a_filter_never_says_that_it_saw_the_whole_list(tags: str, ends: str) -> None:
+    if ends == "with a page":
+        harvest, _ = await ask(page(tag("2.1", 1)), tags=tags)
+    else:
+        harvest, _ = await ask(Gone(status=404), tags=tags, page=2, query="page=2")
+    assert walk(harvest).stop_reason == "policy"
+    assert not walk(harvest).is_whole
+
+
 async def test_newest_n_takes_the_rows_as_they_come_where_dates_do_not_tell() -> None:
     same = [tag(f"t{number}", number, 7) for number in range(1, 9)]
     found, _ = await walked(Hub(*same), "newest:3")

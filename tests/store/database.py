@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from harvester.clock import instant
-from harvester.jobs import Harvest, Job, Lane, NewJob, Outcome, Settled
+from harvester.jobs import Args, Harvest, Job, Lane, NewJob, Outcome, Settled, tags_page
 from harvester.records import Record
 from harvester.store import queue, runs
 from harvester.store.freshness import settle_known
@@ -58,10 +58,16 @@ class Database:
             queue.enqueue(connection, new, self.now, runs=runs, fresh_after=fresh_after or self.now.text)
 
     def claim(
-        self, *, lane: Lane = "hub", owner: str = OWNER, wanted: int = 1000, run_id: int | None = None
+        self,
+        *,
+        lane: Lane = "hub",
+        owner: str = OWNER,
+        wanted: int = 1000,
+        run_id: int | None = None,
+        shards: tuple[int, ...] | None = None,
     ) -> list[Job]:
         with self.engine.begin() as connection:
-            return queue.claim(connection, lane, self.now, owner=owner, wanted=wanted, run_id=run_id)
+            return queue.claim(connection, lane, self.now, owner=owner, wanted=wanted, run_id=run_id, shards=shards)
 
     def claim_one(self, *, owner: str = OWNER) -> Job:
         [job] = self.claim(owner=owner)
@@ -86,7 +92,9 @@ class Database:
         """Store records as one job's harvest, observed now or at that time."""
         when = self.now if at is None else Moment.of(at)
         with self.engine.begin() as connection:
-            return store_harvest(connection, Harvest(records=records), when, fresh_after=fresh_after or when.text)
+            args = Args(subject="library/nginx")
+            job = Job(1, "tags.page", tags_page(args).key, args, 1, fresh_after or when.text)
+            return store_harvest(connection, job, Harvest(records=records), when).counts
 
     def known(self, jobs: Sequence[Job]) -> list[Job]:
         """Settle what the store knows; the jobs that have to be asked."""

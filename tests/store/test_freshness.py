@@ -16,6 +16,7 @@ from harvester.jobs import (
     namespace_page,
     repository,
     tags_page,
+    walk_key,
 )
 from harvester.jobs import tag as tag_job
 from harvester.records import Absent, LayersSeen, TagsSeen, WalkStep
@@ -48,7 +49,8 @@ def layers_of(*numbers: int) -> list[str]:
 
 def walked(*of_page: Any, layers: str = "all", policy: str = "all", **changes: Any) -> tuple[TagsSeen, WalkStep]:
     values: dict[str, Any] = {"is_first": True, "stop_reason": "end", "reported_count": len(of_page)} | changes
-    return tags(*of_page), step(walk=f"tags.page:{NGINX}:{policy}:{layers}:free", **values)
+    walk = walk_key("tags.page", Args(subject=NGINX, tags=policy, layers=layers))
+    return tags(*of_page), step(walk=walk, **values)
 
 
 def test_what_is_not_known_is_asked(db: Database) -> None:
@@ -140,7 +142,7 @@ def test_a_different_layers_policy_still_gets_its_layers_from_known_tags(db: Dat
 
 
 def test_an_incomplete_walk_does_not_count_for_another_policy(db: Database) -> None:
-    db.keep(seen(), *walked(tag("latest", 1), layers="latest", stop_reason="wall", reported_count=500))
+    db.keep(seen(), *walked(tag("latest", 1), layers="latest", stop_reason="error", reported_count=500))
     asked, _ = ask(db, tags_page(ALL))
     assert len(asked) == 1
 

@@ -77,6 +77,7 @@ async def test_an_hour_of_saturated_work_uses_the_limit_and_never_exceeds_it(
         answers.append((sent + 2 * ON_THE_WAY_S, limiter, far_end.ask(sent + ON_THE_WAY_S)))
         while answers and answers[0][0] <= clock.time():
             _, asked, reading = answers.popleft()
+            asked.ended(("hub",))
             asked.observe("hub", reading)
     used = list(far_end.used.values())
     assert max(used) <= LIMIT

@@ -40,6 +40,27 @@ def test_a_walk_of_one_page_that_saw_everything_is_complete(db: Database) -> Non
     assert incomplete(db) == []
 
 
+def test_an_empty_list_is_not_believed_where_tags_are_known(db: Database) -> None:
+    db.keep(*tag_page("1", "2", is_first=True, reported_count=2, stop_reason="end"))
+    for later in (10, 20):
+        db.keep(*tag_page(is_first=True, reported_count=0, stop_reason="end"), at=NOW + later)
+        assert listing(db) == (0, 0, "error", 0)
+    assert db.one("SELECT count(*) FROM tags WHERE gone_at IS NULL") == (2,)
+
+
+def test_an_empty_list_is_not_believed_where_there_were_rows(db: Database) -> None:
+    db.keep(space("agent", is_first=True, reported_count=1, stop_reason="end"))
+    for later in (10, 20):
+        db.keep(space(is_first=True, reported_count=0, stop_reason="end"), at=NOW + later)
+        assert listing(db) == (0, 0, "error", 0)
+
+
+def test_a_list_that_never_had_rows_is_complete_without_any(db: Database) -> None:
+    for later in (0, 10):
+        db.keep(space(is_first=True, reported_count=0, stop_reason="end"), at=NOW + later)
+        assert listing(db) == (0, 0, "end", 1)
+
+
 def test_a_walk_goes_on_over_its_pages(db: Database) -> None:
     db.keep(*tag_page("1", "2", is_first=True, reported_count=3, next_page="page=2"))
     assert db.one("SELECT next_page, finished_at, rows FROM listings") == ("page=2", None, 2)
@@ -168,13 +189,22 @@ def test_of_two_incomplete_walks_the_newer_one_is_reported(db: Database) -> None
 
 
 def test_only_a_complete_walk_of_all_tags_says_when_they_were_walked(db: Database) -> None:
-    db.keep(seen(), *tag_page("1", is_first=True, reported_count=5, stop_reason="wall", updated="2026-01-01T00:00:00Z"))
+    db.keep(
+        seen(), *tag_page("1", is_first=True, reported_count=5, stop_reason="error", updated="2026-01-01T00:00:00Z")
+    )
     assert db.one("SELECT tags_walked_at, tags_last_updated FROM repositories") == (None, None)
     db.keep(*tag_page("1", is_first=True, reported_count=2, next_page="page=2"), at=NOW + 10)
     last = tag_page("2", reported_count=2, stop_reason="end", updated="2026-01-01T00:00:00Z")
     db.keep(*last, at=NOW + 20)
     found = db.one("SELECT tags_walked_at, tags_last_updated FROM repositories")
     assert found == (db.in_s(10), "2026-01-01T00:00:00Z"), "as of its first page"
+
+
+def test_a_walk_as_far_as_the_wall_is_a_walk_though_not_a_complete_one(db: Database) -> None:
+    db.keep(seen(), *tag_page("1", is_first=True, reported_count=5, stop_reason="wall", updated="2026-01-01T00:00:00Z"))
+    found = db.one("SELECT tags_walked_at, tags_last_updated FROM repositories")
+    assert found == (db.now.text, "2026-01-01T00:00:00Z"), "asked again it would see no more"
+    assert incomplete(db) == [("tags", NGINX, "wall")]
 
 
 def test_names_of_the_newest_walk_only_are_kept(db: Database) -> None:

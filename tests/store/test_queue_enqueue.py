@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from harvester.jobs import Args, Done, Harvest, NewJob, Retry, images, manifest, repository, search_page, tags_page
+from harvester.egress import shard_of
+from harvester.jobs import Args, Done, Harvest, NewJob, Retry, images, manifest, namespace_page, repository, tags_page
 from tests.store.clocks import DAY
 from tests.store.database import OTHER, Database
 from tests.store.makers import digest, job
@@ -18,6 +19,7 @@ def test_a_new_job_is_ready_at_once_with_no_attempt_counted(db: Database) -> Non
     row = db.job("repository:library/nginx::all:latest:free")
     assert (row["state"], row["lane"], row["priority"], row["attempt"]) == ("ready", "hub", 2, 0)
     assert (row["run_at"], row["created_at"], row["fresh_after"]) == (db.now.text, db.now.text, "2026-11-20T15:00:00Z")
+    assert row["shard"] == shard_of("library")
 
 
 def test_a_live_key_is_not_added_twice(db: Database) -> None:
@@ -121,8 +123,8 @@ def test_jobs_are_claimed_by_priority_and_then_by_time(db: Database) -> None:
     db.add(repository(args))
     db.clock.advance(1)
     db.add(repository(Args(subject="library/redis")))
-    db.add(search_page(Args(subject="web")))
-    assert [claimed.kind for claimed in db.claim()] == ["search.page", "repository", "repository", "tags.page"]
+    db.add(namespace_page(Args(subject="web")))
+    assert [claimed.kind for claimed in db.claim()] == ["namespace.page", "repository", "repository", "tags.page"]
 
 
 def test_the_earlier_of_two_jobs_of_one_priority_is_claimed_first(db: Database) -> None:

@@ -10,7 +10,19 @@ import pytest
 from sqlalchemy import Connection
 
 from harvester.errors import StoreError, Throttled
-from harvester.jobs import Args, Done, Harvest, Job, Released, Snooze, manifest, tags_page
+from harvester.jobs import (
+    KINDS,
+    Args,
+    Done,
+    Harvest,
+    Job,
+    Released,
+    Snooze,
+    manifest,
+    search_page,
+    tag_names,
+    tags_page,
+)
 from harvester.store import queue
 from harvester.store.writer import Writer
 from harvester.worker import RENEW_S, SLOTS, Report
@@ -77,12 +89,14 @@ async def test_what_the_store_knows_is_not_asked(db: Database, writer: Writer) -
 
 async def test_no_more_jobs_are_asked_at_one_time_than_a_lane_has_slots(db: Database, writer: Writer) -> None:
     pulls = [manifest(Args(subject="library/nginx", digest=f"sha256:{number:064}", pulls=True)) for number in range(9)]
-    run = db.begin_run("a", *[job(f"r{number}") for number in range(30)], *pulls)
+    names = [tag_names(Args(subject=f"library/n{number}")) for number in range(9)]
+    hits = [search_page(Args(subject=f"query {number}")) for number in range(9)]
+    run = db.begin_run("a", *[job(f"r{number}") for number in range(30)], *pulls, *names, *hits)
     busy: Counter[str] = Counter()
     most: Counter[str] = Counter()
 
     async def handle(claimed: Job) -> Harvest:
-        lane = "pulls" if claimed.kind == "manifest" else "hub"
+        lane = KINDS[claimed.kind][0]
         busy[lane] += 1
         most[lane] = max(most[lane], busy[lane])
         for _ in range(3):
@@ -92,7 +106,7 @@ async def test_no_more_jobs_are_asked_at_one_time_than_a_lane_has_slots(db: Data
 
     await Work(db, writer, handle, run.id).until_over()
     assert dict(most) == SLOTS
-    assert len(db.keys("done")) == 39
+    assert len(db.keys("done")) == 57
 
 
 async def test_a_lane_that_is_closed_for_an_hour_leaves_the_other_lane_open(db: Database, writer: Writer) -> None:

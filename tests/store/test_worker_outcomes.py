@@ -13,7 +13,6 @@ from harvester.errors import (
     Denied,
     Drift,
     Gone,
-    StaleToken,
     StoreError,
     Throttled,
     TooLarge,
@@ -23,7 +22,7 @@ from harvester.errors import (
 )
 from harvester.jobs import MAX_ATTEMPTS, Args, Dead, Done, Harvest, Job, Retry, tags_page
 from harvester.store.writer import Writer
-from harvester.worker import STRIKES
+from harvester.trouble import STRIKES
 from tests.store.database import Database
 from tests.store.makers import job, seen
 from tests.store.work import Work, scripted
@@ -38,7 +37,6 @@ TABLE: dict[str, tuple[Exception, str, int, float | None]] = {
     "unavailable": (Unavailable("503"), "dead", MAX_ATTEMPTS, 1.0),
     "anything else": (ZeroDivisionError("x"), "dead", MAX_ATTEMPTS, 1.0),
     "drift": (DRIFT, "dead", 2, 30.0),
-    "stale token": (StaleToken(), "dead", 2, 1.0),
     "denied": (Denied("no"), "dead", 1, None),
     "too large": (TooLarge(), "dead", 1, None),
     "gone, unexpectedly": (Gone(), "dead", 1, None),
@@ -65,10 +63,10 @@ async def test_an_error_at_every_attempt_ends_as_the_table_says(
     assert [type(report.outcome) for report in made.reports] == [Retry] * (attempts - 1) + [Dead]
     first = made.reports[0].outcome
     assert (first.seconds if isinstance(first, Retry) else None) == pause
-    assert made.worker.trouble.fatal is None
+    assert made.worker.fatal is None
 
 
-@pytest.mark.parametrize("error", [Unavailable("503"), DRIFT, StaleToken(), ZeroDivisionError()])
+@pytest.mark.parametrize("error", [Unavailable("503"), DRIFT, ZeroDivisionError()])
 async def test_an_error_that_passes_is_forgiven(db: Database, writer: Writer, error: Exception) -> None:
     await work(db, writer, error, FOUND)
     row = db.job(job("nginx").key)
@@ -114,7 +112,7 @@ async def test_a_host_that_is_unreachable_from_the_start_is_given_up_with_nothin
 ) -> None:
     error = Unreachable("no route")
     made = await work(db, writer, error)
-    assert made.worker.trouble.fatal is error
+    assert made.worker.fatal is error
     assert 3 <= db.clock.elapsed < 30
     row = db.job(job("nginx").key)
     assert (row["state"], row["attempt"]) == ("waiting", 0)
@@ -131,14 +129,14 @@ async def test_a_host_that_answered_once_is_waited_for_much_longer(db: Database,
 
     made = Work(db, writer, handle, run.id)
     await made.until_over()
-    assert isinstance(made.worker.trouble.fatal, Unreachable)
+    assert isinstance(made.worker.fatal, Unreachable)
     assert 120 <= db.clock.elapsed < 400
     assert db.keys("dead") == []
 
 
 async def test_a_host_that_comes_back_in_time_is_forgiven(db: Database, writer: Writer) -> None:
     made = await work(db, writer, Unreachable("no route"), FOUND)
-    assert made.worker.trouble.fatal is None
+    assert made.worker.fatal is None
     assert db.job(job("nginx").key)["attempt"] == 1
 
 
@@ -152,7 +150,7 @@ async def test_a_far_end_that_refuses_whatever_it_is_asked_is_given_up_before_it
 
     made = Work(db, writer, refuse, run.id)
     await made.until_over()
-    assert isinstance(made.worker.trouble.fatal, Denied)
+    assert isinstance(made.worker.fatal, Denied)
     assert len(db.keys("dead")) < STRIKES
     assert db.keys("running") == []
     assert len(db.keys("dead")) + len(db.keys("ready")) + len(db.keys("waiting")) == 40
@@ -173,20 +171,20 @@ async def test_a_far_end_that_fails_whatever_it_is_asked_is_left_alone_and_then_
 
     made = Work(db, writer, fail_at_first, run.id)
     await made.until_over()
-    assert made.worker.trouble.fatal is None
+    assert made.worker.fatal is None
     assert len(db.keys("done")) == 20, "no job was at fault"
 
 
 async def test_a_first_block_is_waited_out(db: Database, writer: Writer) -> None:
     made = await work(db, writer, Blocked("edge"), FOUND)
     row = db.job(job("nginx").key)
-    assert (row["state"], row["attempt"], made.worker.trouble.fatal) == ("done", 1, None)
+    assert (row["state"], row["attempt"], made.worker.fatal) == ("done", 1, None)
     assert db.clock.elapsed >= 900
 
 
 async def test_a_second_block_after_the_pause_ends_the_worker_with_nothing_dead(db: Database, writer: Writer) -> None:
     made = await work(db, writer, Blocked("edge"))
-    assert isinstance(made.worker.trouble.fatal, Blocked)
+    assert isinstance(made.worker.fatal, Blocked)
     row = db.job(job("nginx").key)
     assert (row["state"], row["attempt"]) == ("waiting", 0)
 
@@ -194,7 +192,7 @@ async def test_a_second_block_after_the_pause_ends_the_worker_with_nothing_dead(
 async def test_refused_credentials_end_the_worker_and_give_the_job_back(db: Database, writer: Writer) -> None:
     error = CredentialsRefused("wrong password")
     made = await work(db, writer, error)
-    assert made.worker.trouble.fatal is error
+    assert made.worker.fatal is error
     row = db.job(job("nginx").key)
     assert (row["state"], row["attempt"], row["lease_owner"]) == ("ready", 0, None)
 
@@ -223,7 +221,7 @@ async def test_a_row_that_cannot_be_stored_makes_its_job_dead_and_the_others_go_
     poison = Harvest(records=(seen("library/nginx", **changes),))
     made = Work(db, writer, scripted(poison, Harvest(records=(seen("library/redis"),))), run.id)
     await made.until_over()
-    assert made.worker.trouble.fatal is None
+    assert made.worker.fatal is None
     assert (db.job(job("nginx").key)["state"], db.job(job("redis").key)["state"]) == ("dead", "done")
     assert db.all("SELECT full_name FROM repositories") == [("library/redis",)]
 
@@ -263,7 +261,7 @@ async def test_a_lost_lease_is_no_trouble(db: Database, writer: Writer) -> None:
 
     made = Work(db, writer, handle, run.id)
     await made.until_over()
-    assert (made.reports, made.worker.trouble.fatal) == ([], None)
+    assert (made.reports, made.worker.fatal) == ([], None)
     assert db.value("SELECT count(*) FROM repositories") == 0
 
 

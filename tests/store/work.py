@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from harvester.handlers import abandoned
@@ -11,7 +11,7 @@ from harvester.jobs import Harvest, Job, Lane, Retry, Snooze
 from harvester.store import queue, runs
 from harvester.store.moment import Moment
 from harvester.store.writer import Writer
-from harvester.worker import Report, Worker
+from harvester.worker import Report, Route, Worker
 from tests.store.database import OWNER, Database
 
 Handle = Callable[[Job], Awaitable[Harvest]]
@@ -25,6 +25,8 @@ class Work:
     writer: Writer
     handle: Handle
     run_id: int | None
+    routes: Sequence[Route] = ()
+    """Those of a test that has several; else `handle` is the one there is."""
     reports: list[Report] = field(default_factory=list)
     worker: Worker = field(init=False)
 
@@ -33,7 +35,7 @@ class Work:
             writer=self.writer,
             clock=self.db.clock,
             owner=OWNER,
-            handle=self.handle,
+            routes=self.routes or [Route("direct", None, self.handle)],
             abandoned=abandoned,
             on_report=self._on_report,
             on_tick=self._on_tick,
@@ -59,9 +61,9 @@ class Work:
             lambda connection: runs.finish_run(connection, run_id, Moment.of(self.db.clock.time()))
         )
 
-    async def _is_due(self, lane: Lane) -> bool:
+    async def _is_due(self, lane: Lane, shards: tuple[int, ...] | None) -> bool:
         with self.db.reader.begin() as connection:
-            return queue.is_due(connection, lane, self.db.now)
+            return queue.is_due(connection, lane, self.db.now, shards)
 
     async def _on_tick(self) -> None:
         pass

@@ -64,14 +64,18 @@ def test_a_second_pass_asks_only_what_may_have_changed(harvester: Harvester, sma
     small.journal.clear()
     again = harvester.run(small, "backfill", "official", "--layers", "all")
     assert again.returncode == 0, again.stderr
-    assert [entry.path for entry in small.requests()] == ["/v2/namespaces/library/repositories"]
+    assert [entry.path for entry in small.requests(host="hub")] == ["/v2/namespaces/library/repositories"]
+    censuses = [entry.path for entry in small.requests(host="registry")]
+    assert len(censuses) == len(set(censuses)) == 10
+    assert len(small.requests(host="auth")) <= 2, "a token serves ten repositories"
+    assert all(path.endswith("/tags/list") for path in censuses)
 
     before = harvester.one("SELECT digest FROM v_tags WHERE full_name = 'library/nginx' AND tag = 'latest'")
     small.world.push_tag("library/nginx", "latest")
     small.journal.clear()
     moved = harvester.run(small, "backfill", "official", "--layers", "all")
     assert moved.returncode == 0, moved.stderr
-    asked = [entry.path for entry in small.requests()]
+    asked = [entry.path for entry in small.requests(host="hub")]
     assert "/v2/namespaces/library/repositories/nginx/tags" in asked
     assert "/v2/repositories/library/nginx/tags/latest/images" in asked
     assert len(asked) <= 4, asked

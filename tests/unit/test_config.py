@@ -63,7 +63,9 @@ def as_toml(name: str, value: str) -> str:
 
 
 def test_the_table_of_these_tests_has_every_setting_and_its_default() -> None:
-    assert {row[0]: row[3] for row in SETTINGS} == {field.name: field.default for field in fields(Settings)}
+    # Lists of tables have tests of their own.
+    defaults = {field.name: field.default for field in fields(Settings) if field.default != ()}
+    assert {row[0]: row[3] for row in SETTINGS} == defaults
     assert load(environment={}) == Settings()
 
 

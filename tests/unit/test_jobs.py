@@ -24,15 +24,28 @@ WALKS: dict[Kind, Callable[[Args], NewJob]] = {
 }
 MAKERS: dict[Kind, Callable[[Args], NewJob]] = WALKS | {
     "repository": jobs.repository,
+    "tag_names": jobs.tag_names,
     "tag": jobs.tag,
+    "holes": jobs.holes,
     "images": jobs.images,
     "manifest": jobs.manifest,
 }
 
 POLICIES = [
     {"tags": tags, "layers": layers, "pulls": pulls}
-    for tags in ("all", "newest:5", "newest:50", "5", "*-alpine", "latest")
-    for layers in ("latest", "none", "all", "5", "*-alpine")
+    for tags in (
+        "all",
+        "newest:5",
+        "newest:50",
+        "newest:5,*-alpine",
+        "5",
+        "*-alpine",
+        "latest",
+        "re:a",
+        "re:a:b",
+        "semver:>=7 <8",
+    )
+    for layers in ("latest", "none", "all", "5", "*-alpine", "b:re:a", "re:a", "semver:7.x -b")
     for pulls in (False, True)
 ]
 
@@ -45,22 +58,34 @@ IDENTITIES: dict[Kind, list[dict[str, Any]]] = {
         for policy in POLICIES
     ],
     "namespace.page": [
-        {"subject": subject, "page": page, **policy}
+        {"subject": subject, "page": page, "only": only, **policy}
         for subject in ("library", "lib", "bitnami")
         for page in (1, 2, 11)
+        for only in ((), ("library/nginx",), ("library/nginx", "library/redis"))
         for policy in POLICIES
     ],
     "tags.page": [
-        {"subject": subject, "page": page, "oldest_first": oldest_first, **policy}
+        {"subject": subject, "page": page, "oldest_first": oldest_first, "name_filter": part, "fill": fill, **policy}
         for subject in ("library/nginx", "library/ngin", "library/nginx-x")
-        for page in (1, 2, 11)
+        for page in (1, 11)
         for oldest_first in (False, True)
+        for part in (None, "8.", "oldest")
+        for fill in (False, True)
         for policy in POLICIES
     ],
     "repository": [
         {"subject": subject, "tag": tag, **policy}
         for subject in ("library/nginx", "library/nginx-x")
         for tag in (None, "latest", "Latest", "all", "newest", "5")
+        for policy in POLICIES
+    ],
+    "tag_names": [
+        {"subject": subject, **policy} for subject in ("library/nginx", "library/nginx-x") for policy in POLICIES
+    ],
+    "holes": [
+        {"subject": subject, "page": page, **policy}
+        for subject in ("library/nginx", "library/nginx-x")
+        for page in (1, 2)
         for policy in POLICIES
     ],
     "tag": [
@@ -97,6 +122,24 @@ def test_a_key_tells_every_identity_and_policy_apart(kind: Kind) -> None:
         assert job.kind == kind
         other = by_key.setdefault(job.key, job.args)
         assert other is job.args, f"{job.key} stands for {other} and for {job.args}"
+
+
+PATTERNS = st.text(alphabet="ab:%3A2 ", min_size=1, max_size=6).map("re:{}".format)
+
+
+@given(one=st.tuples(PATTERNS, PATTERNS), other=st.tuples(PATTERNS, PATTERNS))
+@pytest.mark.parametrize(
+    "kind", ["tags.page", "namespace.page", "repository", "tag", "holes", "tag_names", "search.page"]
+)
+def test_no_pattern_makes_the_key_of_other_policies(kind: Kind, one: tuple[str, str], other: tuple[str, str]) -> None:
+    keys = [MAKERS[kind](Args(subject="a/b", tags=tags, layers=layers)).key for tags, layers in (one, other)]
+    assert (keys[0] == keys[1]) is (one == other)
+
+
+def test_patterns_that_look_like_more_of_a_key_share_none_of_it() -> None:
+    policies = [("re:a", "re:b:free:re:c"), ("re:a:re:b", "re:c"), ("re:a:re:b:free", "re:c"), ("re:a%3Are:b", "re:c")]
+    keys = [walk_key("tags.page", Args(subject="a/b", tags=tags, layers=layers)) for tags, layers in policies]
+    assert len(set(keys)) == len(keys)
 
 
 def test_two_kinds_never_share_a_key() -> None:

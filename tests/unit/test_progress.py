@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from harvester.errors import Unavailable
+from harvester.errors import Throttled, Unavailable
 from harvester.jobs import KINDS, Args, Dead, Done, Harvest, Job, Outcome, Released, Retry, Snooze
 from harvester.progress import BAR_S, LINE_S, LISTS, Progress
 from harvester.store.runs import Left
@@ -53,6 +53,26 @@ def seconds_left(text: str) -> float | None:
     """What the text promises, in seconds; null where it promises nothing."""
     found = re.search(r"([\d.]+) (s|min|h) left", text)
     return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]] if found else None
+
+
+def test_a_pause_is_said_once_for_what_was_under_way_together(
+    progress: Progress, clock: ManualClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = Throttled("told to wait", retry_after=60.0, status=429, budget="hub")
+    for seconds in (60.0, 60.0, 61.0):
+        progress.pause(seconds, error)
+    clock.advance(60.0)
+    progress.pause(60.0, error)
+    progress.pause(60.0, Unavailable("it fails", status=503, budget="registry"))
+    said = capsys.readouterr().out
+    assert said.count("far_end.throttled") == 2
+    assert said.count("far_end.failing") == 1
+    assert "told to wait" in shown(progress, 1) or "it fails" in shown(progress, 1)
+
+
+def test_a_short_pause_is_no_news(progress: Progress, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.pause(2.0, Throttled("told to wait", retry_after=2.0, status=429, budget="hub"))
+    assert capsys.readouterr().out == ""
 
 
 def test_nothing_is_promised_before_anything_ended(progress: Progress) -> None:

@@ -44,6 +44,7 @@ class NotedPermits:
 
     def __init__(self) -> None:
         self.taken: list[Budget] = []
+        self.over: list[Budget] = []
         self.seen: list[tuple[Budget, Reading]] = []
         self.closed: list[tuple[tuple[Budget, ...], float]] = []
         self.blocked: list[tuple[Budget, ...]] = []
@@ -53,6 +54,9 @@ class NotedPermits:
 
     def observe(self, budget: Budget, reading: Reading) -> None:
         self.seen.append((budget, reading))
+
+    def ended(self, budgets: tuple[Budget, ...]) -> None:
+        self.over.extend(budgets)
 
     async def close(self, budgets: tuple[Budget, ...], seconds: float, reason: str) -> None:
         self.closed.append((budgets, seconds))

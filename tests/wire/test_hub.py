@@ -85,7 +85,7 @@ class TestFamilies:
             await hub.repository(DISNEY)
         assert far_end.asked == [f"GET {path}" for path in (CURRENT, f"{LEGACY}/", f"{LEGACY}/", CURRENT, CURRENT)]
 
-    @pytest.mark.parametrize("dead", [DEAD, answered({"detail": "no"}, 405), answered({"message": "no"}, 410)])
+    @pytest.mark.parametrize("dead", [DEAD, answered({"detail": "no"}, 405)])
     async def test_both_dead_is_an_outage_never_an_absence(
         self, hub: Hub, far_end: FarEnd, dead: httpx.Response
     ) -> None:
@@ -96,6 +96,23 @@ class TestFamilies:
         assert type(caught.value) is Unavailable
         assert not isinstance(caught.value, DeadEndpoint)
         assert len(far_end.requests) == 2
+
+    async def test_both_withdrawn_is_never_asked_again(self, hub: Hub, far_end: FarEnd) -> None:
+        for path in (CURRENT, f"{LEGACY}/"):
+            far_end.on(f"GET {HUB}{path}", answered({"message": "no"}, 410))
+        for _ in range(2):
+            with pytest.raises(DeadEndpoint) as caught:
+                await hub.repository(DISNEY)
+            assert caught.value.status == 410
+        assert len(far_end.requests) == 2
+        far_end.on(f"GET {HUB}{CURRENT}/tags", answered({"count": 0, "results": []}))
+        await hub.tags_page(DISNEY)
+
+    async def test_one_withdrawn_form_and_one_that_is_not_served_is_an_outage(self, hub: Hub, far_end: FarEnd) -> None:
+        far_end.on(f"GET {HUB}{CURRENT}", answered({"message": "no"}, 410))
+        far_end.on(f"GET {HUB}{LEGACY}/", DEAD)
+        with pytest.raises(Unavailable):
+            await hub.repository(DISNEY)
 
     async def test_images_have_one_form(self, hub: Hub, far_end: FarEnd) -> None:
         with pytest.raises(Unavailable):
@@ -226,7 +243,7 @@ class TestTokens:
         (httpx.Response(503), Unavailable),
         (httpx.ReadError("cut"), Unavailable),
         (httpx.Response(200), Drift),
-        (httpx.Response(200, html="<html>"), Drift),
+        (httpx.Response(200, html="<html>"), Unavailable),
         (answered(b"null"), Drift),
         (answered({}), Drift),
         (answered({"message": "ok"}), Drift),

@@ -26,6 +26,7 @@ from tests.wire.conftest import DATE, HUB, NOW, FarEnd, NotedPermits, answered, 
 pytestmark = pytest.mark.anyio
 
 HUB_SIDE: tuple[Budget, ...] = ("hub",)
+SEARCH: tuple[Budget, ...] = ("hub", "search")
 LOGIN: tuple[Budget, ...] = ("logins", "hub")
 PULL: tuple[Budget, ...] = ("pulls", "registry")
 FREE: tuple[Budget, ...] = ("registry",)
@@ -99,8 +100,9 @@ async def test_statuses(
 @pytest.mark.parametrize(
     ("budgets", "blocked"),
     [
-        (HUB_SIDE, ("hub", "logins")),
-        (LOGIN, ("hub", "logins")),
+        (HUB_SIDE, ("hub", "search", "logins")),
+        (SEARCH, ("hub", "search", "logins")),
+        (LOGIN, ("hub", "search", "logins")),
         (PULL, ("registry", "pulls")),
         (FREE, ("registry", "pulls")),
         (TOKEN, ("tokens",)),
@@ -132,6 +134,8 @@ async def test_an_api_refusal_under_a_text_type_is_no_block(
     [
         (recorded("hub-error-429-rate-limit"), {}, HUB_SIDE, ("hub",), 60.0),
         (recorded("hub-error-429-rate-limit"), {}, LOGIN, ("hub",), 60.0),
+        (recorded("hub-error-429-rate-limit"), {}, SEARCH, ("search",), 60.0),
+        (b"Too Many Requests", {"content-type": "text/plain"}, SEARCH, ALL_BUDGETS, 60.0),
         (recorded("registry-error-429-pull-limit"), {}, PULL, ("pulls",), 3600.0),
         (recorded("registry-error-429-pull-limit"), {"ratelimit-limit": "100;w=21600"}, PULL, ("pulls",), 21600.0),
         (recorded("registry-error-429-pull-limit"), {"retry-after": "9"}, PULL, ("pulls",), 9.0),
@@ -180,7 +184,9 @@ async def test_which_limiter(
         ({"retry-after": str(NOW + 30), "date": "?"}, 60.0),
         ({"retry-after": str(NOW + 10**6)}, 86400.0),
         ({"retry-after": "Fri, 20 Nov 2026 16:02:00 GMT"}, 120.0),
+        ({"retry-after": "Fri, 20 Nov 2026 19:00:00 GMT"}, 10_800.0),
         ({"retry-after": "Fri, 20 Nov 2026 15:02:00 GMT"}, 1.0),
+        ({"x-retry-after": str(NOW + 10_800)}, 10_800.0),
         ({"retry-after": "soon", "x-retry-after": "8"}, 8.0),
         ({"retry-after": "nan", "x-retry-after": "inf"}, 60.0),
         ({"x-retry-after": str(NOW + 17)}, 17.0),
@@ -241,6 +247,12 @@ async def test_a_head_is_judged_by_its_type(
 async def test_the_text_of_an_error(transport: Transport, far_end: FarEnd, document: object, text: str) -> None:
     error = await refused(transport, far_end, answered(document, 400))
     assert error.message.startswith(text)
+
+
+async def test_a_page_is_told_by_its_title(transport: Transport, far_end: FarEnd) -> None:
+    page = "<!DOCTYPE html><html><head><title>\n 503 Service\nUnavailable </title></head><body>a page</body>"
+    error = await refused(transport, far_end, httpx.Response(503, html=page))
+    assert error.message == "The far end failed: 503 Service Unavailable"
 
 
 def test_nothing_like_a_token_is_told() -> None:

@@ -75,7 +75,7 @@ async def test_an_image(registry: Registry, far_end: FarEnd, permits: NotedPermi
         config_digest=digest_of(CONFIG),
         created_at="2023-05-02T16:49:27Z",
     )
-    assert permits.taken == ["tokens", "pulls", "registry", "registry", "registry"]
+    assert permits.taken == ["tokens", "registry", "pulls", "registry", "registry"]
     assert transport.requests["pulls"] == 1
     assert far_end.authorizations == [None, "Bearer t1", "Bearer t1", None]
     accepted = far_end.requests[1].headers["accept"]
@@ -273,11 +273,30 @@ class TestTagNames:
             await registry.tag_names(NAME)
         assert len(far_end.requests) <= 3
 
-    @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'{"tags": 5}', b"<html>"])
+    @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'{"tags": 5}'])
     async def test_drift(self, registry: Registry, far_end: FarEnd, raw: bytes) -> None:
         far_end.on(f"GET {ROOT}/tags/list", answered(raw))
         with pytest.raises(Drift):
             await registry.tag_names(NAME)
+
+    async def test_a_page_under_200_is_an_outage(self, registry: Registry, far_end: FarEnd) -> None:
+        far_end.on(f"GET {ROOT}/tags/list", answered(b"<html><title>Be right back</title>"))
+        with pytest.raises(Unavailable, match="Be right back"):
+            await registry.tag_names(NAME)
+
+    async def test_a_list_beyond_the_cap_is_asked_for_in_pages(self, registry: Registry, far_end: FarEnd) -> None:
+        async def by_pages(request: httpx.Request) -> httpx.Response:
+            asked = request.url.params
+            if "n" not in asked:
+                return answered({"tags": ["x" * 128] * 80_000})
+            if "last" not in asked:
+                return answered(
+                    {"tags": ["1"]}, link=f'</v2/library/hello-world/tags/list?n={asked["n"]}&last=1>; rel="next"'
+                )
+            return answered({"tags": ["2"]})
+
+        far_end.on(f"GET {ROOT}/tags/list", by_pages)
+        assert await registry.tag_names(NAME) == ("1", "2")
 
 
 class TestHead:

@@ -12,7 +12,7 @@ import pytest
 from harvester.errors import Blocked, CredentialsRefused, Denied, Drift, TooLarge, Unavailable, WireError
 from harvester.names import RepositoryName
 from harvester.wire import tokens as tokens_module
-from harvester.wire.tokens import Credentials, HubTokens, RegistryTokens
+from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
 from harvester.wire.transport import Transport
 from tests.wire.conftest import AUTH, HUB, FarEnd, NotedPermits, StandingClock, answered, recorded
 
@@ -50,7 +50,7 @@ class TestHub:
         request = far_end.requests[0]
         assert json.loads(request.content) == {"identifier": "someone", "secret": "hush-hush"}
         assert request.headers["content-length"] == str(len(request.content))
-        assert permits.taken == ["logins", "hub"]
+        assert permits.taken == ["hub", "logins"]
 
     async def test_fifty_needs_one_login(self, hub_tokens: HubTokens, far_end: FarEnd) -> None:
         async def slowly(request: httpx.Request) -> httpx.Response:
@@ -123,7 +123,7 @@ class TestHub:
         async def note() -> None:
             noted.append("refused")
 
-        tokens = HubTokens(transport, HUB, credentials=WHO, clock=StandingClock(), on_refused=note)
+        tokens = HubTokens(transport, HUB, credentials=WHO, clock=StandingClock(), memory=Memory(note))
         far_end.on(LOGIN, answered(recorded("hub-error-401-login"), 401))
         for _ in range(3):
             with pytest.raises(CredentialsRefused):
@@ -132,13 +132,40 @@ class TestHub:
         assert noted == ["refused"]
         assert not tokens.is_usable
 
-    async def test_credentials_refused_before_this_process_are_not_sent(
+    async def test_wrong_credentials_are_sent_once_by_all_that_use_them_at_one_time(
         self, transport: Transport, far_end: FarEnd
     ) -> None:
-        tokens = HubTokens(transport, HUB, credentials=WHO, clock=StandingClock(), refused=lambda: True)
-        with pytest.raises(CredentialsRefused):
-            await tokens.authorization()
-        assert far_end.requests == []
+        async def slowly(request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0)
+            return answered(recorded("hub-error-401-login"), 401)
+
+        far_end.on(LOGIN, slowly)
+        clock, memory = StandingClock(), Memory()
+        ways = [HubTokens(transport, HUB, credentials=WHO, clock=clock, memory=memory) for _ in range(3)]
+        registry = RegistryTokens(transport, AUTH, credentials=WHO, clock=clock, memory=memory)
+        asking = [*(way.authorization() for way in ways), registry.authorization(NAME)]
+        got = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(error) for error in got] == [CredentialsRefused] * 4
+        assert len(far_end.requests) == 1
+        assert not any(way.is_usable for way in ways)
+
+    async def test_credentials_that_were_taken_are_sent_by_several_at_one_time(
+        self, transport: Transport, far_end: FarEnd
+    ) -> None:
+        far_end.on(LOGIN, login())
+        far_end.on(ASK, answered({"token": "t"}))
+        clock, memory = StandingClock(), Memory()
+        await HubTokens(transport, HUB, credentials=WHO, clock=clock, memory=memory).authorization()
+        both = asyncio.Barrier(2)
+
+        async def together(request: httpx.Request) -> httpx.Response:
+            await both.wait()
+            return login()
+
+        far_end.on(LOGIN, together)
+        ways = [HubTokens(transport, HUB, credentials=WHO, clock=clock, memory=memory) for _ in range(2)]
+        async with asyncio.timeout(5):
+            assert len(await asyncio.gather(*(way.authorization() for way in ways))) == 2
 
     async def test_the_edge_says_nothing_of_credentials(self, hub_tokens: HubTokens, far_end: FarEnd) -> None:
         far_end.on(LOGIN, httpx.Response(403, text="error code: 1010"), login())
@@ -237,7 +264,7 @@ class TestRegistry:
     async def test_the_tokens_longest_unused_go_first(
         self, registry_tokens: RegistryTokens, far_end: FarEnd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tokens_module, "SCOPES", 2)
+        monkeypatch.setattr(tokens_module, "KEPT", 2)
         far_end.on(ASK, answered({"token": "t"}))
         a, b, c = (RepositoryName("library", name) for name in "abc")
         await registry_tokens.authorization(a)
@@ -245,6 +272,36 @@ class TestRegistry:
         assert registry_tokens.cached(a)
         await registry_tokens.authorization(c)
         assert [registry_tokens.cached(name) is not None for name in (a, b, c)] == [True, False, True]
+
+    async def test_one_token_serves_ten_repositories_that_are_expected(
+        self, registry_tokens: RegistryTokens, far_end: FarEnd
+    ) -> None:
+        far_end.on(ASK, answered({"token": "t"}))
+        names = [RepositoryName("library", f"r{number}") for number in range(25)]
+        registry_tokens.expect(names)
+        for name in names:
+            assert await registry_tokens.authorization(name) == "Bearer t"
+        asked = [request.url.params.get_list("scope") for request in far_end.requests]
+        assert [len(scopes) for scopes in asked] == [10, 10, 5]
+        assert sorted(scope for scopes in asked for scope in scopes) == sorted(
+            f"repository:{name.full_name}:pull" for name in names
+        )
+
+    async def test_fewer_are_asked_for_at_a_time_where_many_are_refused(
+        self, registry_tokens: RegistryTokens, far_end: FarEnd
+    ) -> None:
+        async def refuse_many(request: httpx.Request) -> httpx.Response:
+            scopes = request.url.params.get_list("scope")
+            return answered({"token": "t"}) if len(scopes) <= 3 else answered({"details": "too many"}, 400)
+
+        far_end.on(ASK, refuse_many)
+        names = [RepositoryName("library", f"r{number}") for number in range(40)]
+        registry_tokens.expect(names)
+        for name in names:
+            assert await registry_tokens.authorization(name) == "Bearer t"
+        sizes = [len(request.url.params.get_list("scope")) for request in far_end.requests]
+        assert sizes[:4] == [10, 1, 5, 1]
+        assert set(sizes[4:]) <= {1, 2}
 
     async def test_dropping_leaves_a_newer_token(self, registry_tokens: RegistryTokens, far_end: FarEnd) -> None:
         far_end.on(ASK, answered({"token": "t"}))

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import respx
 
-from harvester.errors import ConfigError, Drift, TooLarge, Unavailable, Unreachable, WireError
+from harvester.errors import ConfigError, Drift, Throttled, TooLarge, Unavailable, Unreachable, WireError
 from harvester.wire import transport as transport_module
-from harvester.wire.permits import Reading
+from harvester.wire.permits import Budget, Reading
 from harvester.wire.transport import Call, Transport
 from tests.wire.conftest import AGENT, DATE, HUB, NOW, REGISTRY, FarEnd, NotedPermits, StandingClock, answered
 
@@ -52,7 +52,7 @@ async def test_a_request_takes_each_permit_and_carries_these_headers_only(
     answer = await transport.send(Call("GET", f"{HUB}/v2/x?a=b", ("pulls", "registry")))
     assert (answer.status, answer.body, answer.url) == (200, b'{"a": 1}', "/v2/x?a=b")
     assert answer.headers["CONTENT-TYPE"] == "application/json"
-    assert permits.taken == ["pulls", "registry"]
+    assert permits.taken == ["registry", "pulls"], "the scarce one last"
     assert transport.requests["pulls"] == 1
     assert transport.requests["registry"] == 0
     assert dict(far_end.requests[0].headers) == {
@@ -88,6 +88,38 @@ def test_an_unsendable_user_agent_is_a_configuration_error(
 ) -> None:
     with pytest.raises(ConfigError):
         Transport(permits=permits, user_agent=user_agent, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("address", "proxy", "reason"),
+    [
+        ("203.0.113.9", None, "nothing can be sent from 203.0.113.9: Cannot assign"),
+        ("2001:db8::9", None, "nothing can be sent from 2001:db8::9: "),
+        ("localhost", None, "localhost is no IP address"),
+        ("127.0.0.1", "http://proxy:3128", "a proxy or a local address, not both"),
+    ],
+)
+def test_a_route_that_nothing_can_be_sent_by_is_a_configuration_error_that_names_it(
+    clock: StandingClock, permits: NotedPermits, address: str, proxy: str | None, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Transport(permits=permits, user_agent=AGENT, clock=clock, route="site-2", local_address=address, proxy=proxy)
+    assert caught.value.message.startswith("egress route site-2: ")
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("route", "told"), [(None, "no connection: refused"), ("two", "no connection by route two: refused")]
+)
+async def test_where_there_are_several_routes_no_connection_names_its_route(
+    clock: StandingClock, permits: NotedPermits, far_end: FarEnd, route: str | None, told: str
+) -> None:
+    far_end.on(f"GET {HUB}/v2/x", httpx.ConnectError("refused"))
+    inner = httpx.MockTransport(far_end)
+    transport = Transport(permits=permits, user_agent=AGENT, clock=clock, route=route, inner=inner)
+    with pytest.raises(Unreachable) as caught:
+        await transport.send(hub_call())
+    assert caught.value.message == told
 
 
 def test_a_bad_proxy_is_a_configuration_error_without_its_password(clock: StandingClock, permits: NotedPermits) -> None:
@@ -359,13 +391,55 @@ class TestReadings:
         await transport.send(Call("GET", f"{REGISTRY}/v2/m", budgets))  # type: ignore[arg-type]
         assert permits.seen == [("pulls", Reading(limit=200, remaining=198, window_s=3600.0))]
 
-    async def test_of_an_unlimited_manifest_and_of_a_token_nothing_is_said(
+    @pytest.mark.parametrize(
+        ("budgets", "seen"),
+        [
+            (("pulls", "registry"), [("pulls", Reading(is_free=True))]),
+            (("registry",), []),
+            (("tokens",), []),
+        ],
+    )
+    async def test_only_a_manifest_without_headers_is_unlimited(
+        self,
+        transport: Transport,
+        far_end: FarEnd,
+        permits: NotedPermits,
+        budgets: tuple[Budget, ...],
+        seen: list[tuple[Budget, Reading]],
+    ) -> None:
+        far_end.on(f"GET {REGISTRY}/v2/m", httpx.Response(200))
+        await transport.send(Call("GET", f"{REGISTRY}/v2/m", budgets))
+        assert permits.seen == seen
+
+    async def test_a_refused_manifest_without_headers_is_not_unlimited(
         self, transport: Transport, far_end: FarEnd, permits: NotedPermits
     ) -> None:
-        far_end.on(f"GET {REGISTRY}/v2/m", httpx.Response(200), httpx.Response(200, headers={"ratelimit-limit": "1"}))
-        await transport.send(Call("GET", f"{REGISTRY}/v2/m", ("pulls", "registry")))
-        await transport.send(Call("GET", f"{REGISTRY}/v2/m", ("tokens",)))
+        far_end.on(f"GET {REGISTRY}/v2/m", answered({"errors": [{"code": "TOOMANYREQUESTS"}]}, 429))
+        with pytest.raises(Throttled):
+            await transport.send(Call("GET", f"{REGISTRY}/v2/m", ("pulls", "registry")))
         assert permits.seen == []
+
+    async def test_search_answers_speak_of_search(
+        self, transport: Transport, far_end: FarEnd, permits: NotedPermits
+    ) -> None:
+        far_end.on(f"GET {HUB}/v2/x", httpx.Response(200, headers={"x-ratelimit-limit": "30"}))
+        await transport.send(Call("GET", f"{HUB}/v2/x", ("hub", "search")))
+        assert permits.seen == [("search", Reading(limit=30))]
+
+
+async def test_every_request_is_told_to_be_over_whatever_became_of_it(
+    transport: Transport, far_end: FarEnd, permits: NotedPermits
+) -> None:
+    far_end.on(
+        f"GET {HUB}/v2/x",
+        httpx.Response(302, headers={"location": "/v2/x"}),
+        httpx.ReadError("cut"),
+        httpx.Response(500),
+    )
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await transport.send(hub_call())
+    assert permits.taken == permits.over == ["hub"] * 3
 
 
 async def test_no_repr_shows_a_secret(transport: Transport, far_end: FarEnd) -> None:

@@ -1,0 +1,209 @@
+"""The registry's names against the stored tags: holes, suspicions, returns; and when a walk may end."""
+
+from __future__ import annotations
+
+import pytest
+
+from harvester.jobs import Args, Harvest, Job, NewJob, tag_names, tags_page
+from harvester.records import Absent, NamesSeen, Tag, TagsSeen, WalkStep
+from harvester.store.harvest import Stored, store_harvest
+from harvester.store.moment import Moment
+from tests.store.clocks import DAY, NOW
+from tests.store.database import Database
+from tests.store.makers import NGINX, digest, seen
+
+ARGS = Args(subject=NGINX, layers="none", updated="2026-11-20T10:00:00Z")
+PAGE = tags_page(ARGS)
+WALK = PAGE.key.rpartition(":")[0]
+
+
+def tag(name: str, number: int, pushed: str = "2026-11-01T00:00:00Z") -> Tag:
+    return Tag(name=name, digest=digest(number), last_pushed=pushed, last_updated=pushed)
+
+
+def settle(db: Database, new: NewJob, *records: object, at: float = NOW, follow_ups: tuple[NewJob, ...] = ()) -> Stored:
+    """Store one job's harvest as a worker's would be, in a pass of that instant."""
+    when = Moment.of(at)
+    job = Job(1, new.kind, new.key, new.args, 1, when.text)
+    with db.engine.begin() as connection:
+        harvest = Harvest(records=records, follow_ups=follow_ups)  # type: ignore[arg-type]
+        return store_harvest(connection, job, harvest, when)
+
+
+def page(db: Database, *tags: Tag, count: int, at: float = NOW, new: NewJob = PAGE, **values: object) -> Stored:
+    """One page of a walk that has another page after it, unless told otherwise."""
+    step = {"next_page": "page=2", "next_offset": 100, "stop_reason": None, "may_end_known": True} | values
+    walk = WalkStep(
+        walk=new.key.rpartition(":")[0],
+        is_first=True,
+        kind="tags",
+        subject=NGINX,
+        reported_count=count,
+        updated=new.args.updated,
+        is_whole=new.args.tags == "all",
+        **step,  # type: ignore[arg-type]
+    )
+    following = tags_page(Args(subject=NGINX, layers="none", tags=new.args.tags, page=2, query="page=2"))
+    follow_ups = (following,) if walk.stop_reason is None else ()
+    records = (TagsSeen(repository=NGINX, tags=tags, source="listing"), walk)
+    return settle(db, new, *records, at=at, follow_ups=follow_ups)
+
+
+def census(db: Database, *names: str, at: float = NOW, args: Args = ARGS) -> Stored:
+    walk = WalkStep(
+        walk=f"tag_names:{NGINX}",
+        is_first=True,
+        kind="tag_names",
+        subject=NGINX,
+        reported_count=len(names),
+        stop_reason="end",
+    )
+    return settle(db, tag_names(args), NamesSeen(repository=NGINX, names=names), walk, at=at)
+
+
+def walked(db: Database, *tags: Tag) -> None:
+    """A first walk that saw everything."""
+    db.keep(seen())
+    page(db, *tags, count=len(tags), stop_reason="end", next_page=None, next_offset=None)
+
+
+def stop_of(db: Database) -> tuple[object, ...]:
+    return db.one("SELECT stop_reason, is_complete FROM listings WHERE kind = 'tags' ORDER BY id DESC LIMIT 1")
+
+
+THREE = (tag("c", 3, "2026-11-03T00:00:00Z"), tag("b", 2, "2026-11-02T00:00:00Z"), tag("a", 1, "2026-11-01T00:00:00Z"))
+
+
+def test_a_walk_ends_where_nothing_is_new_and_the_count_agrees(db: Database) -> None:
+    walked(db, *THREE)
+    found = page(db, *THREE[:2], count=3, at=NOW + DAY)
+    assert (found.follow_ups, stop_of(db)) == ((), ("known", 1))
+
+
+def test_a_walk_ends_on_the_page_whose_rest_is_known_by_the_far_ends_own_dates(db: Database) -> None:
+    walked(db, *THREE)
+    moved = tag("c", 9, "2026-11-20T11:00:00Z")
+    found = page(db, moved, THREE[1], count=3, at=NOW + DAY)
+    assert (found.follow_ups, stop_of(db)) == ((), ("known", 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        (THREE[:2], 4),
+        ((tag("c", 9, "2026-11-20T11:00:00Z"),), 3),
+        ((THREE[1], tag("c", 9, "2026-11-20T11:00:00Z")), 3),
+        ((THREE[1], tag("a", 9, "2026-11-01T12:00:00Z")), 3),
+        ((tag("c", 9, "2026-11-20T12:00:00Z"), tag("b", 2, "2026-11-20T11:00:00Z")), 3),
+    ],
+    ids=["the count differs", "only news", "news after what is known", "news of old dates", "known but pushed again"],
+)
+def test_a_walk_goes_on_while_anything_may_be_new(db: Database, rows: tuple[Tag, ...], count: int) -> None:
+    walked(db, *THREE)
+    found = page(db, *rows, count=count, at=NOW + DAY)
+    assert [job.args.page for job in found.follow_ups] == [2]
+    assert stop_of(db) == (None, 0)
+
+
+def test_a_walk_goes_on_where_the_list_does_not_run_newest_first_or_rows_were_refused(db: Database) -> None:
+    walked(db, *THREE)
+    assert page(db, *THREE[:2], count=3, at=NOW + DAY, may_end_known=False).follow_ups
+    assert page(db, *THREE[:2], count=3, at=NOW + DAY, refused=1).follow_ups
+
+
+def test_a_list_that_was_never_walked_whole_is_not_taken_for_known(db: Database) -> None:
+    db.keep(seen())
+    census(db, "a", "b", "c")
+    page(db, *THREE[:2], count=3, stop_reason="policy", next_page=None, next_offset=None)
+    assert page(db, *THREE[:2], count=3, at=NOW + DAY).follow_ups
+
+
+def test_names_that_no_page_showed_are_holes_and_a_list_with_holes_is_not_complete(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", "c", "d", at=NOW + DAY)
+    assert db.all("SELECT tag FROM v_holes") == [("d",)]
+    assert db.all("SELECT count(*) FROM tag_history") == [(3,)]
+    page(db, *THREE[:2], count=4, at=NOW + DAY)
+    assert stop_of(db) == ("known", 0)
+    page(db, tag("d", 4, "2026-11-20T11:00:00Z"), *THREE[:2], count=4, at=NOW + 2 * DAY)
+    assert (stop_of(db), db.all("SELECT tag FROM v_holes")) == (("known", 1), [])
+
+
+def test_a_missing_name_is_suspected_asked_about_and_closed_by_one_404(db: Database) -> None:
+    walked(db, *THREE)
+    found = census(db, "a", "b", at=NOW + DAY)
+    assert [(job.kind, job.args.tag) for job in found.follow_ups] == [("tag", "c"), ("tags.page", None)]
+    assert db.all("SELECT * FROM v_vanished") == []
+    db.keep(Absent(repository=NGINX, tag="c"), at=NOW + DAY)
+    assert db.all("SELECT tag, last_digest FROM v_vanished") == [("c", digest(3))]
+    assert db.all("SELECT digest, source FROM tag_history WHERE seen_until IS NULL ORDER BY 1 LIMIT 1") == [
+        (None, "detail")
+    ]
+
+
+def test_a_suspect_does_not_spoil_the_count(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", at=NOW + DAY)
+    page(db, THREE[1], count=2, at=NOW + DAY)
+    assert stop_of(db) == ("known", 1)
+
+
+def test_a_suspicion_ends_with_the_next_list_that_has_the_name(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", at=NOW + DAY)
+    found = census(db, "a", "b", "c", at=NOW + 2 * DAY)
+    assert [job.kind for job in found.follow_ups] == ["tags.page"]
+    assert db.all("SELECT * FROM absences") == []
+
+
+def test_an_answer_that_came_before_what_is_stored_suspects_nobody(db: Database) -> None:
+    walked(db, *THREE)
+    page(db, tag("new", 7, "2026-11-20T15:00:00Z"), count=4, at=NOW + 100)
+    census(db, "a", "b", "c", at=NOW + 50)
+    assert db.all("SELECT * FROM absences") == []
+
+
+def test_a_name_that_came_back_is_there_again_with_an_unknown_digest(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", at=NOW + DAY)
+    db.keep(Absent(repository=NGINX, tag="c"), at=NOW + DAY)
+    census(db, "a", "b", "c", at=NOW + 2 * DAY)
+    assert db.all("SELECT digest, gone_at, is_name_only FROM tags WHERE name = 'c'") == [(None, None, 1)]
+    assert db.all("SELECT count(*) FROM v_tag_timeline WHERE tag = 'c' AND seen_until IS NULL") == [(0,)]
+
+
+def test_a_census_under_a_policy_keeps_only_names_that_are_wanted(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", "c", "d-alpine", "d", args=Args(subject=NGINX, tags="*-alpine", layers="none"), at=NOW + DAY)
+    assert db.all("SELECT tag FROM v_holes") == [("d-alpine",)]
+
+
+def test_where_the_wall_stands_is_learned_and_the_next_walk_ends_before_it(db: Database) -> None:
+    walked(db, *THREE)
+    beyond = tags_page(Args(subject=NGINX, layers="none", page=11, query="page=11&page_size=100"))
+    step = WalkStep(
+        walk=WALK, is_first=False, kind="tags", subject=NGINX, stop_reason="wall", offset=1000, identity="anonymous"
+    )
+    found = settle(db, beyond, step)
+    assert [job.kind for job in found.follow_ups] == ["tag_names"], "what lies beyond has names at least"
+    found = page(db, tag("z", 26, "2026-11-20T15:00:00Z"), count=5000, at=NOW + DAY, next_offset=1000)
+    assert (stop_of(db), [job.kind for job in found.follow_ups]) == (("wall", 0), ["tag_names"])
+    with_login = page(
+        db, tag("y", 25, "2026-11-21T15:00:00Z"), count=5000, at=NOW + DAY, next_offset=1000, identity="account"
+    )
+    assert [job.args.page for job in with_login.follow_ups] == [2]
+    later = page(db, tag("x", 24, "2026-11-28T15:00:00Z"), count=5000, at=NOW + 8 * DAY, next_offset=1000)
+    assert [job.args.page for job in later.follow_ups] == [2], "after a week it is put to the test again"
+
+
+def test_where_most_names_are_missing_a_few_are_asked_about_and_none_is_closed(db: Database) -> None:
+    walked(db, *[tag(f"t{number:02}", number) for number in range(60)])
+    found = census(db, "t00", at=NOW + DAY)
+    assert len([job for job in found.follow_ups if job.kind == "tag"]) == 10
+    assert db.all("SELECT count(*) FROM tags WHERE gone_at IS NOT NULL") == [(0,)]
+
+
+def test_an_empty_list_of_names_is_not_believed_where_tags_are_stored(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, at=NOW + DAY)
+    assert db.one("SELECT stop_reason, is_complete FROM listings WHERE kind = 'tag_names'") == ("error", 0)

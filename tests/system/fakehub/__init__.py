@@ -1,0 +1,1 @@
+"""The fake Hub keeps to the wire reference: each test talks to it over HTTP."""
