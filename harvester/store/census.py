@@ -1,7 +1,7 @@
 """The registry's list of names against the tags that are stored: what is new, what is back, what is missing. Rank 3.
 
 A name that no page has described is kept as a tag known by name only: a hole. A stored tag that the list lacks is suspected, and no
-more than that: one direct 404 has to confirm it. Nothing here closes a tag.
+more than that: one direct 404 has to confirm it, or a complete walk of the pages that has not met it either.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ SAMPLED = 10
 _STORED = Statement(
     "repository_id", "SELECT name, id, gone_at, last_seen_at FROM tags WHERE repository_id = :repository_id"
 )
-_IS_ANY_STORED = Statement(
-    "full_name",
+# Only what was known before this pass can have been deleted since.
+_WAS_ANY_STORED = Statement(
+    "full_name fresh_after",
     """
-    SELECT 1 FROM repositories r WHERE r.full_name = :full_name
-        AND EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL)
+    SELECT 1 FROM repositories r WHERE r.full_name = :full_name AND EXISTS (
+        SELECT 1 FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL AND t.first_seen_at < :fresh_after)
     """,
 )
 
@@ -85,7 +86,6 @@ _SUSPECTED = Statement(
     WHERE a.subject > :low AND a.subject < :high AND a.passes = 0 AND t.gone_at IS NULL ORDER BY t.name
     """,
 )
-
 
 _NEWS = Statement(
     "repository_id fresh_after yes",
@@ -164,14 +164,17 @@ def close_missing(connection: Connection, repository_id: int, full_name: str, si
             _FORGET.run(connection, (f"{full_name}:{name}",))
 
 
-def with_census(connection: Connection, jobs: Sequence[NewJob]) -> list[NewJob]:
-    """The jobs with a census before each walk of tags, where tags are stored that may have been deleted since."""
+def with_census(connection: Connection, jobs: Sequence[NewJob], *, fresh_after: str) -> list[NewJob]:
+    """The jobs with a census before each walk of tags, where tags are stored that may have been deleted since.
+
+    `fresh_after` is when the pass began.
+    """
     return [
         tag_names(job.args)
         if job.kind == "tags.page"
         and job.args.page == 1
         and not TagPolicy(job.args.tags).newest
-        and _IS_ANY_STORED.first(connection, (job.args.subject,)) is not None
+        and _WAS_ANY_STORED.first(connection, (job.args.subject, fresh_after)) is not None
         else job
         for job in jobs
     ]

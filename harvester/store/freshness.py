@@ -209,7 +209,9 @@ def _known_repository(connection: Connection, job: Job) -> Sequence[NewJob] | No
         detailed_at, detail_modified, last_updated, _, _ = row
         is_fresh = detailed_at is not None and str(detailed_at) >= job.fresh_after
         if is_fresh or (args.modified is not None and args.modified == detail_modified):
-            return with_census(connection, after_repository(args, args.updated or last_updated))
+            return with_census(
+                connection, after_repository(args, args.updated or last_updated), fresh_after=job.fresh_after
+            )
     return () if _is_absent(connection, args.subject, job.fresh_after) else None
 
 

@@ -101,7 +101,7 @@ def store_harvest(connection: Connection, job: Job, harvest: Harvest, seen: Mome
         _store_drift(connection, drifted, seen)
     counts["refused"] += len(drifts)
     if job.kind == "repository":
-        stored.follow_ups = tuple(with_census(connection, stored.follow_ups))
+        stored.follow_ups = tuple(with_census(connection, stored.follow_ups, fresh_after=job.fresh_after))
     return stored
 
 

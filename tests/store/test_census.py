@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harvester.jobs import Args, Harvest, Job, NewJob, tag_names, tags_page
+from harvester.jobs import Args, Harvest, Job, NewJob, repository, tag_names, tags_page
 from harvester.records import Absent, NamesSeen, Tag, TagsSeen, WalkStep
 from harvester.store.harvest import Stored, store_harvest
 from harvester.store.moment import Moment
@@ -69,6 +69,15 @@ def walked(db: Database, *tags: Tag) -> None:
 
 def stop_of(db: Database) -> tuple[object, ...]:
     return db.one("SELECT stop_reason, is_complete FROM listings WHERE kind = 'tags' ORDER BY id DESC LIMIT 1")
+
+
+@pytest.mark.parametrize(("when", "kind"), [(NOW, "tags.page"), (NOW - 60, "tag_names")], ids=["this pass", "earlier"])
+def test_a_census_comes_before_a_walk_only_where_tags_were_stored_before_the_pass(
+    db: Database, when: float, kind: str
+) -> None:
+    db.keep(seen(), TagsSeen(repository=NGINX, tags=(tag("latest", 1),), source="detail"), at=when)
+    detail = repository(Args(subject=NGINX))
+    assert [new.kind for new in settle(db, detail, seen(), follow_ups=(PAGE,)).follow_ups] == [kind]
 
 
 THREE = (tag("c", 3, "2026-11-03T00:00:00Z"), tag("b", 2, "2026-11-02T00:00:00Z"), tag("a", 1, "2026-11-01T00:00:00Z"))

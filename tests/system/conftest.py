@@ -111,6 +111,18 @@ CONTENT = {
 }
 
 
+def differences(expected: dict[str, list[Any]], found: dict[str, list[Any]]) -> dict[str, dict[str, list[Any]]]:
+    """By table, the rows that only one of two contents has: short enough to read in a failed run's output."""
+    return {
+        name: {
+            "missing": [row for row in expected[name] if row not in found[name]],
+            "unexpected": [row for row in found[name] if row not in expected[name]],
+        }
+        for name in expected
+        if expected[name] != found[name]
+    }
+
+
 def repeated(hub: FakeHub) -> dict[tuple[str, str, str], int]:
     """Requests that were made more than once."""
     asked = Counter((entry.host, entry.method, entry.target) for entry in hub.requests())
