@@ -1,8 +1,11 @@
-"""Every table of what was learnt, once for SQLite and PostgreSQL; those of the work stand in `work_tables`. Rank 3."""
+"""The tables of what the far end shows, once for SQLite and PostgreSQL. Rank 3.
+
+What was so before stands in `history_tables`, the work in `work_tables`; here all of them can be imported.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harvester.store.columns import (
@@ -16,9 +19,34 @@ from harvester.store.columns import (
     MaybeInstant,
     Pk,
 )
+from harvester.store.history_tables import (
+    Chapter,
+    Delivery,
+    Event,
+    IndexImage,
+    ManifestIndex,
+    Notifier,
+    PullHistory,
+    TagHistory,
+)
 from harvester.store.work_tables import BudgetRow, Job, Run, RunJob, Wall
 
-__all__ = ["Base", "BudgetRow", "Job", "Run", "RunJob", "Wall"]
+__all__ = [
+    "Base",
+    "BudgetRow",
+    "Chapter",
+    "Delivery",
+    "Event",
+    "IndexImage",
+    "Job",
+    "ManifestIndex",
+    "Notifier",
+    "PullHistory",
+    "Run",
+    "RunJob",
+    "TagHistory",
+    "Wall",
+]
 
 
 class Repository(Base):
@@ -62,6 +90,8 @@ class Repository(Base):
     """When the last complete walk of all tags began."""
     tags_last_updated: Mapped[MaybeInstant]
     """`last_updated` as it stood when that walk began."""
+    chapter: Mapped[int] = mapped_column(Integer, server_default="1")
+    """How often this name has been registered, as far as is known."""
 
 
 class Tag(Base):
@@ -175,27 +205,6 @@ class HarvestedDigest(Base):
     harvested_at: Mapped[Instant]
 
 
-class PullHistory(Base):
-    __tablename__ = "pull_history"
-    __table_args__ = (CLUSTERED,)
-    repository_id: Mapped[int] = mapped_column(Id, ForeignKey("repositories.id"), primary_key=True)
-    observed_at: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    pull_count: Mapped[Count]
-    star_count: Mapped[MaybeCount]
-    source: Mapped[int] = mapped_column(SmallInteger)
-
-
-class TagHistory(Base):
-    __tablename__ = "tag_history"
-    __table_args__ = (CLUSTERED,)
-    tag_id: Mapped[int] = mapped_column(Id, ForeignKey("tags.id"), primary_key=True)
-    seen_from: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    digest: Mapped[str | None]
-    seen_until: Mapped[MaybeCount]
-    pushed_at: Mapped[MaybeCount]
-    source: Mapped[str]
-
-
 class Absence(Base):
     """Names that answered 404, known to us or not. A second one in a later pass makes a known name gone."""
 
@@ -242,15 +251,3 @@ class ListingName(Base):
     __table_args__ = (CLUSTERED,)
     listing_id: Mapped[int] = mapped_column(Id, ForeignKey("listings.id"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
-
-
-class Event(Base):
-    __tablename__ = "events"
-    __table_args__ = (Index("ix_events_kind_observed_at", "kind", "observed_at"), NEVER_REUSED)
-    id: Mapped[Pk]
-    happened_at: Mapped[MaybeInstant]
-    observed_at: Mapped[Instant]
-    kind: Mapped[str]
-    repository_id: Mapped[int | None] = mapped_column(Id, ForeignKey("repositories.id"))
-    tag_id: Mapped[int | None] = mapped_column(Id, ForeignKey("tags.id"))
-    detail: Mapped[str]

@@ -18,6 +18,10 @@ def views(dialect: str) -> dict[str, str]:
             return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column}, 'unixepoch')"
         return f"to_char(to_timestamp({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 
+    def instant_text(column: str) -> str:
+        """An instant of an entity table as ISO 8601."""
+        return column if is_sqlite else f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
     joined = "group_concat" if is_sqlite else "string_agg"
     now = "CAST(strftime('%s', 'now') AS INTEGER)" if is_sqlite else "CAST(extract(epoch FROM now()) AS BIGINT)"
     day = (
@@ -87,8 +91,14 @@ def views(dialect: str) -> dict[str, str]:
         WINDOW w AS (PARTITION BY repository_id ORDER BY observed_at)) days""",
         "v_tag_timeline": f"""
     SELECT r.full_name, t.name AS tag, h.digest, {seconds_text("h.seen_from")} AS seen_from,
-        {seconds_text("h.seen_until")} AS seen_until, {seconds_text("h.pushed_at")} AS pushed_at, h.source
+        {seconds_text("h.seen_until")} AS seen_until, {seconds_text("h.pushed_at")} AS pushed_at, h.source,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL AND h.digest IS NOT NULL
+            THEN {instant_text("t.last_seen_at")} ELSE {seconds_text("h.last_seen")} END AS last_seen, h.last_updater
     FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id""",
+        "v_events": f"""
+    SELECT e.id, {instant_text("e.observed_at")} AS observed_at, {instant_text("e.happened_at")} AS happened_at, e.rank, e.kind,
+        r.full_name, t.name AS tag, e.detail
+    FROM events e LEFT JOIN repositories r ON r.id = e.repository_id LEFT JOIN tags t ON t.id = e.tag_id""",
         "v_digest_whereis": f"""
     SELECT h.digest, CASE WHEN EXISTS (SELECT 1 FROM images i WHERE i.digest = h.digest) THEN 'image' ELSE 'index' END AS kind,
         r.full_name, t.name AS tag, {seconds_text("h.seen_from")} AS seen_from, {seconds_text("h.seen_until")} AS seen_until

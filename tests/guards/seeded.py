@@ -27,6 +27,10 @@ _FILL = (
     """INSERT INTO tag_history (tag_id, seen_from, digest, seen_until, source)
         SELECT n, :noon, 'sha256:x' || n, :noon + 60, 'listing' FROM series
         UNION ALL SELECT n, :noon + 60, 'sha256:t' || (n / 2), NULL, 'listing' FROM series""",
+    "INSERT INTO indexes (id, digest) SELECT n, 'sha256:x' || n FROM series",
+    "INSERT INTO index_images (index_id, image_id) SELECT n, n FROM series",
+    """INSERT INTO chapters (repository_id, chapter, first_seen_at, last_seen_at, ended_at, pull_count, tag_count)
+        SELECT n, 1, :now, :now, :later, n, 20 FROM series WHERE n % 10 = 0""",
     """INSERT INTO absences (subject, first_missing_at, last_missing_at, passes)
         SELECT 'gone/r' || n, :now, :now, 1 FROM series""",
     """INSERT INTO listings (id, kind, subject, repository_id, started_at, finished_at, rows, is_complete, refused, walk_key)
@@ -34,6 +38,10 @@ _FILL = (
     "INSERT INTO listing_names (listing_id, name) SELECT n, 'ns/r' || n FROM series",
     """INSERT INTO events (observed_at, kind, repository_id, tag_id, detail)
         SELECT :now, 'drift', n, n, '{}' FROM series""",
+    "INSERT INTO notifiers (name, last_event_id, enrolled_at) SELECT 'n' || n, n, :now FROM series WHERE n <= 5",
+    """INSERT INTO deliveries (notifier, event_id, subject, state, run_at, finished_at)
+        SELECT 'n' || (n % 5), n, 'ns/r' || (n / 20), CASE WHEN n % 10 THEN 'done' ELSE 'waiting' END, :now,
+            CASE WHEN n % 10 THEN :now END FROM series""",
     """INSERT INTO runs (id, fingerprint, started_at, pass_began_at, finished_at)
         SELECT n, 'run ' || n, :now, :now, CASE WHEN n > 1 THEN :now END FROM series WHERE n <= 5""",
     """INSERT INTO jobs (id, kind, lane, key, args, priority, state, run_at, attempt, max_attempts, lease_owner,

@@ -18,6 +18,7 @@ RANKS: dict[str, int] = {
     "harvester.names": 0,
     "harvester.versions": 0,
     "harvester.egress": 1,
+    "harvester.events": 1,
     "harvester.records": 1,
     "harvester.policy": 1,
     "harvester.targets": 1,
