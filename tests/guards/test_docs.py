@@ -30,7 +30,7 @@ TABLES = (
 VIEWS = (
     *("v_repositories", "v_tags", "v_tag_images", "v_layers", "v_pull_history", "v_pull_daily", "v_tag_timeline"),
     *("v_digest_whereis", "v_base_images", "v_outdated_bases", "v_shared_layers", "v_vanished", "v_incomplete"),
-    "v_holes",
+    *("v_holes", "v_events"),
 )
 VARIABLES = [*(row[2] for row in SETTINGS), "DOCKERHUB_TOKEN"]
 
