@@ -45,6 +45,12 @@ class VersionRange:
         return suffix is None or self.suffix is None or fnmatchcase(suffix, self.suffix)
 
 
+def is_exact(tag: str) -> bool:
+    """Whether the tag names one release, all three numbers of it: what nobody expects to point elsewhere some day."""
+    found = _TAG.match(tag)
+    return found is not None and found[3] is not None
+
+
 def parse_range(text: str) -> VersionRange:
     """The range that `text` names: bounds that all have to hold and, last, the glob of a suffix, parted by spaces or commas.
 

@@ -55,7 +55,7 @@ class TagHistory(Base):
     last_updater: Mapped[str | None]
     """Who pushed, as the far end names them."""
     pushes: Mapped[str | None]
-    """JSON array of `[pushed_at, first seen, last seen]` where the same digest was pushed again within the interval."""
+    """Where it was pushed several times: JSON array of `[first seen, last seen, pushed_at, last_updater, source]`."""
 
 
 class ManifestIndex(Base):

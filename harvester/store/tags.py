@@ -1,7 +1,7 @@
 """Tags, the images they point to, and the history of that. Rank 3.
 
 A tag's history is a chain of intervals on digests; a row is added only when the digest changed. A push of the same digest opens no
-interval. An observation older than what is stored changes nothing.
+interval. An observation older than what is stored fills in what was before, and rewrites nothing that is newer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from sqlalchemy import Connection
 
 from harvester.clock import seconds_of
 from harvester.records import Tag
+from harvester.store.intervals import CLOSE, OPEN, add_sight
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
+from harvester.store.tag_changes import KNOWN, Known, TagChanges
+from harvester.store.timeline import LISTED, Sight
 
 _SAID = """
     digest media_type content_type full_size status last_updated last_pushed last_pulled last_updater
@@ -31,18 +34,13 @@ _UPSERT = Statement(
     """,
 )
 
-_CLOSE_INTERVAL = Statement(
-    "tag_id seen", "UPDATE tag_history SET seen_until = :seen WHERE tag_id = :tag_id AND seen_until IS NULL"
-)
-
-# Two changes within one second end as one: the later digest is what was seen from then on.
-_OPEN_INTERVAL = Statement(
-    "tag_id seen digest pushed_at source",
-    """
-    INSERT INTO tag_history (tag_id, seen_from, digest, pushed_at, source)
-    VALUES (:tag_id, :seen, :digest, :pushed_at, :source)
-    ON CONFLICT (tag_id, seen_from) DO UPDATE SET
-        digest = excluded.digest, seen_until = NULL, pushed_at = excluded.pushed_at, source = excluded.source
+# What came late may fill in what the newer answer left out, and how early the tag was seen.
+_FILL = Statement(
+    f"{' '.join(_SAID)} seen tag_id",
+    f"""
+    UPDATE tags SET {", ".join(f"{column} = COALESCE({column}, :{column})" for column in _SAID)},
+        first_seen_at = CASE WHEN :seen < first_seen_at THEN :seen ELSE first_seen_at END
+    WHERE id = :tag_id
     """,
 )
 
@@ -83,24 +81,19 @@ _ABSENT_TAGS = Statement(
         SELECT 1 FROM absences a WHERE a.subject > r.full_name || :low AND a.subject < r.full_name || :high)
     """,
 )
-_FORGET_ABSENCE = Statement("subject", "DELETE FROM absences WHERE subject = :subject")
-
-_CLOSE_TAG = Statement("tag_id seen", "UPDATE tags SET gone_at = :seen WHERE id = :tag_id AND gone_at IS NULL")
-_OPEN_TAGS = Statement("repository_id", "SELECT id FROM tags WHERE repository_id = :repository_id AND gone_at IS NULL")
-_ONE_TAG = Statement(
-    "repository_id name",
-    "SELECT id FROM tags WHERE repository_id = :repository_id AND name = :name AND gone_at IS NULL",
+_FORGET_ABSENCE = Statement(
+    "subject seen", "DELETE FROM absences WHERE subject = :subject AND last_missing_at <= :seen"
 )
 
-
-class _Known(NamedTuple):
-    id: int
-    name: str
-    digest: str | None
-    gone_at: str | None
-    last_seen_at: str
-    last_pushed: str | None
-    is_name_only: bool | None
+_CLOSE_TAG = Statement("tag_id seen", "UPDATE tags SET gone_at = :seen WHERE id = :tag_id AND gone_at IS NULL")
+_OPEN_TAGS = Statement(
+    "repository_id",
+    f"SELECT {', '.join(KNOWN.split())} FROM tags WHERE repository_id = :repository_id AND gone_at IS NULL",
+)
+_ONE_TAG = Statement(
+    "repository_id name",
+    f"SELECT {', '.join(KNOWN.split())} FROM tags WHERE repository_id = :repository_id AND name = :name",
+)
 
 
 class StoredTags(NamedTuple):
@@ -119,53 +112,94 @@ def store_tags(
     *,
     source: str,
 ) -> StoredTags:
-    """Insert or update the tags, their images and, where a digest changed, their history."""
+    """Insert or update the tags, their images and, where a digest changed, their history; append the events of that."""
     by_name = {tag.name: tag for tag in tags}
     known = _known(connection, repository_id, list(by_name))
-    current = [
-        # A description is worth more than a name, however much later that was listed.
-        tag
-        for tag in by_name.values()
-        if tag.name not in known or known[tag.name].is_name_only or text_of(known[tag.name].last_seen_at) <= seen.text
-    ]
-    _UPSERT.many(connection, [_row(repository_id, tag, seen) for tag in current])
+    stored = [(known[tag.name], tag) for tag in by_name.values() if tag.name in known]
+    fresh = [tag for tag in by_name.values() if tag.name not in known]
+    moving = [(before, tag) for before, tag in stored if before.is_as_of(seen)]
+    # What was seen last before the tag went: of the tag it is the latest word, and not of its being there.
+    missed = [(before, tag) for before, tag in stored if not before.is_as_of(seen) and before.is_described_by(seen)]
+    latest = [*fresh, *(tag for _, tag in moving), *(tag for _, tag in missed)]
+    changes = TagChanges(connection, repository_id, seen, source)
+    changes.note(moving)
+    _UPSERT.many(connection, [_row(repository_id, tag, seen) for tag in latest])
     ids = {name: row.id for name, row in known.items()}
-    fresh = [tag.name for tag in current if tag.name not in ids]
     if fresh:
-        ids |= {row.name: row.id for row in _known(connection, repository_id, fresh).values()}
-    ended = [tag for tag in current if tag.name in known and _ends_interval(known[tag.name], tag)]
-    _CLOSE_INTERVAL.many(connection, [(ids[tag.name], seen.seconds) for tag in ended])
-    begun = [tag for tag in current if tag.digest is not None and (tag.name not in known or tag in ended)]
-    _OPEN_INTERVAL.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), source) for t in begun])
+        ids |= {row.name: row.id for row in _known(connection, repository_id, [tag.name for tag in fresh]).values()}
+        changes.note_new([(ids[tag.name], tag) for tag in fresh])
+    ended = [(before, tag) for before, tag in moving if _ends_interval(before, tag)]
+    CLOSE.many(connection, [(before.id, seen.seconds, before.last_seen) for before, _ in ended])
+    begun = [tag for tag in (*fresh, *(tag for _, tag in ended)) if tag.digest is not None]
+    OPEN.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), t.last_updater, source) for t in begun])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
-    _LET_GO.many(
-        connection, [(ids[t.name],) for t in current if t.name in known and _has_other_images(known[t.name], t)]
-    )
-    _store_images(connection, current, ids)
-    _forget_absences(connection, repository_id, current)
-    changed = frozenset(t.name for t in current if t.name not in known or _differs(known[t.name], t))
-    return StoredTags(len(current), changed)
+    let_go = [(before.id, before.digest) for before, tag in (*moving, *missed) if _has_other_images(before, tag)]
+    _LET_GO.many(connection, [(tag_id,) for tag_id, _ in let_go])
+    _store_images(connection, latest, ids)
+    _forget_absences(connection, repository_id, latest, seen)
+    for before, tag in stored:
+        if (before, tag) not in moving:
+            _store_late(connection, before, tag, seen, source)
+        elif _is_pushed_again(before, tag):
+            add_sight(connection, before.id, _sight(tag, seen, source), last_seen=before.last_seen)
+    changes.append()
+    there = [*fresh, *(tag for _, tag in moving)]
+    changed = frozenset(t.name for t in there if t.name not in known or _differs(known[t.name], t))
+    return StoredTags(len(there), changed)
 
 
 def close_tags(
     connection: Connection, repository_id: int, seen: Moment, *, source: str, name: str | None = None
-) -> None:
-    """Mark the repository's tags, or the one named, as gone, and open the interval in which they were not there."""
+) -> int:
+    """Mark the repository's tags, or the one named, as gone, and open the interval in which they were not there; how many.
+
+    A tag that was seen later than that was gone in between: its history says so, and it stays. The end of one tag is an event;
+    that of a whole repository is the repository's.
+    """
     if name is None:
-        rows = _OPEN_TAGS.all(connection, (repository_id,))
+        rows = [Known(*row) for row in _OPEN_TAGS.all(connection, (repository_id,))]
     else:
-        rows = _ONE_TAG.all(connection, (repository_id, name))
-    _CLOSE_TAG.many(connection, [(row[0], seen.text) for row in rows])
-    _CLOSE_INTERVAL.many(connection, [(row[0], seen.seconds) for row in rows])
-    _OPEN_INTERVAL.many(connection, [(row[0], seen.seconds, None, None, source) for row in rows])
+        rows = [Known(*row) for row in _ONE_TAG.all(connection, (repository_id, name))]
+    closed = [row for row in rows if row.gone_at is None and text_of(row.last_seen_at) <= seen.text]
+    _CLOSE_TAG.many(connection, [(row.id, seen.text) for row in closed])
+    CLOSE.many(connection, [(row.id, seen.seconds, row.last_seen) for row in closed])
+    OPEN.many(connection, [(row.id, seen.seconds, None, None, None, source) for row in closed])
+    for row in rows:
+        if row not in closed:
+            gone = Sight(seen.seconds, seen.seconds, None, source=source)
+            add_sight(connection, row.id, gone, last_seen=row.last_seen)
+    if name is not None:
+        changes = TagChanges(connection, repository_id, seen, source)
+        changes.note_gone(closed)
+        changes.append()
+    return len(closed)
 
 
-def _ends_interval(before: _Known, tag: Tag) -> bool:
+def _store_late(connection: Connection, before: Known, tag: Tag, seen: Moment, source: str) -> None:
+    """An answer that is older than what is stored: what it says of its own time, and nothing of now."""
+    _FILL.run(connection, (*_row(0, tag, seen)[2:], before.id))
+    sight = _sight(tag, seen, source) if tag.digest is not None else Sight(seen.seconds, seen.seconds, LISTED)
+    add_sight(connection, before.id, sight, last_seen=before.last_seen)
+    store_platforms(connection, [tag])
+
+
+def _sight(tag: Tag, seen: Moment, source: str) -> Sight:
+    return Sight(seen.seconds, seen.seconds, tag.digest, _pushed(tag), tag.last_updater, source)
+
+
+def _ends_interval(before: Known, tag: Tag) -> bool:
     """Whether what was so until now is so no more: the tag was gone, or its digest is another; no digest says nothing."""
     return before.gone_at is not None or (tag.digest is not None and before.digest != tag.digest)
 
 
-def _differs(before: _Known, tag: Tag) -> bool:
+def _is_pushed_again(before: Known, tag: Tag) -> bool:
+    """Whether the same digest was pushed once more: no interval of its own, but the interval remembers it."""
+    if _ends_interval(before, tag) or tag.digest is None or before.last_pushed is None or tag.last_pushed is None:
+        return False
+    return tag.last_pushed > text_of(before.last_pushed)
+
+
+def _differs(before: Known, tag: Tag) -> bool:
     """Whether the row says anything that a push, a move or a return brings."""
     if before.gone_at is not None or before.is_name_only:
         return True
@@ -173,27 +207,26 @@ def _differs(before: _Known, tag: Tag) -> bool:
     return (tag.digest, tag.last_pushed) != (before.digest, pushed)
 
 
-def _has_other_images(before: _Known, tag: Tag) -> bool:
+def _has_other_images(before: Known, tag: Tag) -> bool:
     """Whether the stored images are not this tag's any more: another digest, or a list of images without one."""
     return before.digest != tag.digest if tag.digest is not None else bool(tag.platforms)
 
 
-def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag]) -> None:
+def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag], seen: Moment) -> None:
     """Take back what was said of the absence of tags that are there after all."""
     row = _ABSENT_TAGS.first(connection, (repository_id, ":", ";"))
     if row is not None:
-        _FORGET_ABSENCE.many(connection, [(f"{row[0]}:{tag.name}",) for tag in tags])
+        _FORGET_ABSENCE.many(connection, [(f"{row[0]}:{tag.name}", seen.text) for tag in tags])
 
 
-def _known(connection: Connection, repository_id: int, names: list[str]) -> dict[str, _Known]:
+def _known(connection: Connection, repository_id: int, names: list[str]) -> dict[str, Known]:
     rows = select_in(
         connection,
-        "SELECT id, name, digest, gone_at, last_seen_at, last_pushed, is_name_only FROM tags"
-        " WHERE repository_id = {} AND name IN ({values})",
+        f"SELECT {', '.join(KNOWN.split())} FROM tags WHERE repository_id = {{}} AND name IN ({{values}})",
         names,
         first=(repository_id,),
     )
-    return {row[1]: _Known(*row) for row in rows}
+    return {row[1]: Known(*row) for row in rows}
 
 
 def _pushed(tag: Tag) -> int | None:
@@ -218,11 +251,7 @@ def _row(repository_id: int, t: Tag, seen: Moment) -> tuple[object, ...]:
 
 
 def _store_images(connection: Connection, tags: list[Tag], ids: dict[str, int]) -> None:
-    platforms = {platform.digest: platform for tag in tags for platform in tag.platforms}
-    _IMAGES.many(
-        connection,
-        [(p.digest, p.kind, p.os, p.architecture, p.variant, p.os_version, p.size) for p in platforms.values()],
-    )
+    store_platforms(connection, tags)
     _TAG_IMAGES.many(
         connection,
         [
@@ -230,4 +259,13 @@ def _store_images(connection: Connection, tags: list[Tag], ids: dict[str, int]) 
             for tag in tags
             for position, p in enumerate(tag.platforms)
         ],
+    )
+
+
+def store_platforms(connection: Connection, tags: list[Tag]) -> None:
+    """The images that these tags name, without saying that a tag points to them now."""
+    platforms = {platform.digest: platform for tag in tags for platform in tag.platforms}
+    _IMAGES.many(
+        connection,
+        [(p.digest, p.kind, p.os, p.architecture, p.variant, p.os_version, p.size) for p in platforms.values()],
     )

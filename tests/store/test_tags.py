@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harvester.clock import instant
 from harvester.records import Absent, Platform
 from tests.store.clocks import NOW
 from tests.store.database import Database
@@ -105,12 +106,15 @@ def test_a_digest_that_becomes_known_later_opens_the_first_interval(db: Database
     assert history(db) == [(1, 100, None)]
 
 
-def test_an_older_answer_changes_neither_tag_nor_images_nor_history(db: Database) -> None:
+def test_an_older_answer_fills_in_what_was_before_and_changes_nothing_newer(db: Database) -> None:
     db.keep(tags(tag("latest", 2, platform(20))), at=NOW + 100)
-    before = db.one("SELECT * FROM tags")
+    now = "SELECT digest, last_seen_at, gone_at FROM tags"
+    before = db.one(now)
     db.keep(tags(tag("latest", 1, platform(10))), at=NOW + 99)
-    assert db.one("SELECT * FROM tags") == before
-    assert (history(db), images_of(db)) == ([(2, 100, None)], [20])
+    assert db.one(now) == before
+    assert (history(db), images_of(db)) == ([(1, 99, 100), (2, 100, None)], [20])
+    assert db.value("SELECT first_seen_at FROM tags") == instant(NOW + 99)
+    assert not db.all("SELECT * FROM events")
 
 
 def test_nothing_known_of_a_tag_is_overwritten_by_nothing(db: Database) -> None:
@@ -198,3 +202,12 @@ def test_tags_of_a_repository_that_was_never_seen_make_its_row(db: Database) -> 
     assert db.one("SELECT full_name, is_official, pull_count FROM repositories") == ("grafana/grafana", 0, None)
     db.keep(seen("grafana/grafana"))
     assert db.value("SELECT pull_count FROM repositories") == 7
+
+
+def test_a_late_sight_takes_back_no_later_404(db: Database) -> None:
+    db.keep(tags(tag("latest", 1)), at=NOW - 200)
+    db.keep(Absent(repository="library/nginx", tag="latest"), at=NOW)
+    db.keep(tags(tag("latest", 1)), at=NOW - 100)
+    assert db.value("SELECT count(*) FROM absences") == 1
+    db.keep(tags(tag("latest", 1)), at=NOW + 1)
+    assert db.value("SELECT count(*) FROM absences") == 0
