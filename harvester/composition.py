@@ -29,12 +29,13 @@ from harvester.store.buckets import Bucket, Pace
 from harvester.store.engine import database_url, open_reader, open_writer, shown
 from harvester.store.moment import Moment
 from harvester.store.writer import Writer
+from harvester.ways import SLOTS, Route
 from harvester.wire.hub import Hub
 from harvester.wire.permits import Budget
 from harvester.wire.registry import Registry
 from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
 from harvester.wire.transport import Inner, Transport
-from harvester.worker import SLOTS, Report, Route, Worker
+from harvester.worker import Report, Worker
 
 SHARE = 0.98
 """Part of the far end's limit that is used at the most (contract, 2)."""

@@ -36,14 +36,12 @@ from harvester.errors import (
     Walled,
 )
 from harvester.jobs import (
-    KINDS,
     MAX_ATTEMPTS,
     Dead,
     Done,
     Harvest,
     Job,
     Lane,
-    NewJob,
     Outcome,
     Released,
     Retry,
@@ -51,30 +49,15 @@ from harvester.jobs import (
     Snooze,
     reason_of,
     retry_delay,
-    shard,
 )
 from harvester.store import queue, runs
 from harvester.store.freshness import settle_known
 from harvester.store.moment import Moment
 from harvester.store.writer import Writer
 from harvester.trouble import Trouble
+from harvester.ways import LEAST_AHEAD, SLOTS, Route, Way
 
 log = structlog.get_logger(__name__)
-
-SLOTS: dict[Lane, int] = {"hub": 4, "search": 1, "registry": 2, "pulls": 1}
-"""Jobs of a lane that ask the far end by one route at one time: a handful of connections is the fastest setting there is."""
-
-LEAST_AHEAD: dict[Lane, int] = {"hub": 8, "search": 8, "registry": 24, "pulls": 8}
-MOST_AHEAD = 64
-"""Jobs claimed beyond the free slots, so that one claim serves several: the more, the faster they are used up.
-
-A claim is for more than half of the least: as many jobs as a lane has priorities, so that each of them may have one. Of the
-registry's enough are claimed for a token to serve ten of them.
-"""
-
-QUICK_S = 1.0
-SLOW_S = 2.0
-"""Claims nearer than the one to each other take more jobs, claims further apart than the other take fewer."""
 
 UNSETTLED = 400
 """Finished jobs on their way into the database at the most; a slot waits beyond that."""
@@ -86,13 +69,6 @@ DRIFT_PAUSE_S = 30.0
 """An answer of another shape is asked for once more after this time: now and then it is a passing fault."""
 
 
-WITHOUT_NAMES_S = 300.0
-"""A registry that is closed for so long is done without where only names of tags were wanted of it."""
-
-OUT_OF_REACH_S = 30.0
-"""So is one that could not be reached for so long; less than a route is given time in all."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One job's end, for logs, progress and metrics."""
@@ -101,52 +77,6 @@ class Report:
     outcome: Outcome
     error: BaseException | None
     counts: Counter[str]
-
-
-def _expect_nothing(jobs: Sequence[Job]) -> None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One way out, as far as the worker cares: who asks by it, and for which parts of all namespaces."""
-
-    name: str
-    shards: tuple[int, ...] | None
-    """Null: for all of them."""
-    handle: Callable[[Job], Awaitable[Harvest]]
-    expect: Callable[[Sequence[Job]], None] = _expect_nothing
-    """Told of what was claimed and comes soon."""
-
-
-@dataclass(slots=True)
-class Way:
-    """One lane of one route: its slots, and what is claimed for them."""
-
-    lane: Lane
-    route: Route
-    trouble: Trouble
-    """The whole route's."""
-    slots: asyncio.Semaphore
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    closed_until: float = 0.0
-    peek_at: float = 0.0
-    unreached_since: float | None = None
-    silence: Exception | None = None
-    silent_until: float = 0.0
-    """Until then nobody is asked for the names of tags, for that reason."""
-    is_hinted: bool = False
-    """Whether our own work has brought jobs for it."""
-    ahead: int = 0
-    claimed_at: float = 0.0
-
-    def takes(self, new: NewJob) -> bool:
-        """Whether this is the way that the job will go."""
-        return KINDS[new.kind][0] == self.lane and (self.route.shards is None or shard(new) in self.route.shards)
-
-    def close(self, until: float) -> None:
-        """Ask nothing before that time."""
-        self.closed_until = max(self.closed_until, until)
 
 
 @dataclass(slots=True)
@@ -273,7 +203,7 @@ class Worker:
 
             way.is_hinted = False
             claimed, rest = await self.writer.call(take, is_urgent=len(way.tasks) <= SLOTS[way.lane])
-            self._pace_claims(way)
+            way.pace_claims(self.clock.monotonic())
             total += claimed
             if claimed:
                 # What the store knew may have been followed by more.
@@ -284,14 +214,6 @@ class Worker:
                 way.tasks.add(task)
                 task.add_done_callback(partial(self._left, way.tasks))
         return total
-
-    def _pace_claims(self, way: Way) -> None:
-        now = self.clock.monotonic()
-        since, way.claimed_at = now - way.claimed_at, now
-        if since < QUICK_S:
-            way.ahead = min(MOST_AHEAD, way.ahead * 2)
-        elif since > SLOW_S:
-            way.ahead = max(LEAST_AHEAD[way.lane], way.ahead // 2)
 
     async def _may_be_due(self, way: Way) -> bool:
         """Whether to claim for an idle way: our own work brought jobs for it, or a look now and then finds some."""
@@ -331,7 +253,7 @@ class Worker:
     async def _attempt(self, job: Job, way: Way) -> tuple[Outcome, BaseException | None]:
         task = asyncio.current_task()
         assert task is not None
-        if job.kind == "tag_names" and way.silence is not None and self.clock.monotonic() < way.silent_until:
+        if job.kind == "tag_names" and way.silence is not None and way.is_silent(self.clock.monotonic()):
             return Done(self.abandoned(job, way.silence)), way.silence
         self._asking.add(task)
         try:
@@ -342,8 +264,7 @@ class Worker:
             return self._outcome_of(error, job, way), error
         finally:
             self._asking.discard(task)
-        way.trouble.answered()
-        way.unreached_since = way.silence = None
+        way.answered()
         return Done(harvest), None
 
     async def _settle(self, settled: Settled, error: BaseException | None) -> None:
@@ -371,7 +292,7 @@ class Worker:
         reason = reason_of(error)
         now, trouble = self.clock.monotonic(), way.trouble
         is_closed = now < way.closed_until
-        if job.kind == "tag_names" and self._does_without(way, error):
+        if job.kind == "tag_names" and way.does_without_names(error, now, self._hub_of(way)):
             return Done(self.abandoned(job, error))
         match error:
             case Throttled(retry_after=seconds):
@@ -394,23 +315,8 @@ class Worker:
             case _:
                 return Dead(reason, self.abandoned(job, error))
 
-    def _does_without(self, way: Way, error: Exception) -> bool:
-        """Whether tags are read off their pages alone: the registry is out of reach for long, and the Hub is not."""
-        now = self.clock.monotonic()
-        if isinstance(error, Unreachable):
-            way.unreached_since = now if way.unreached_since is None else way.unreached_since
-            is_long = now - way.unreached_since >= OUT_OF_REACH_S
-        else:
-            is_long = isinstance(error, Blocked) or (
-                isinstance(error, Throttled) and error.retry_after >= WITHOUT_NAMES_S
-            )
-        hub = next(one for one in self._ways if one.route is way.route and one.lane == "hub")
-        if not is_long or not way.trouble.has_answered or now < hub.closed_until:
-            return False
-        if way.silence is None or now >= way.silent_until:
-            log.warning("registry.silent", reason=str(error), next="tags are read off their pages alone")
-        way.silence, way.silent_until = error, now + WITHOUT_NAMES_S
-        return True
+    def _hub_of(self, way: Way) -> Way:
+        return next(one for one in self._ways if one.route is way.route and one.lane == "hub")
 
     def _put_off(self, way: Way, seconds: float, reason: str) -> Snooze:
         """The job again later, and nothing else of its way before that."""

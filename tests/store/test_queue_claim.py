@@ -10,7 +10,7 @@ from harvester.egress import SHARDS, shard_of
 from harvester.jobs import KINDS, Args, Done, Harvest, Job, Lane, NewJob, images, repository, search_page, tags_page
 from harvester.store import queue
 from harvester.store.queue import shares
-from harvester.worker import LEAST_AHEAD, SLOTS
+from harvester.ways import LEAST_AHEAD, SLOTS
 from tests.store.database import Database
 from tests.store.makers import digest
 

@@ -25,7 +25,8 @@ from harvester.jobs import (
 )
 from harvester.store import queue
 from harvester.store.writer import Writer
-from harvester.worker import RENEW_S, SLOTS, Report
+from harvester.ways import SLOTS
+from harvester.worker import RENEW_S, Report
 from tests.store.database import OWNER, Database
 from tests.store.makers import job, seen
 from tests.store.work import Work

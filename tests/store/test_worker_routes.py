@@ -13,7 +13,7 @@ from harvester.jobs import Args, Harvest, Job, NewJob, Snooze, repository, tags_
 from harvester.jobs import shard as part_of
 from harvester.store.writer import Writer
 from harvester.trouble import STRIKES, Trouble
-from harvester.worker import SLOTS, Route
+from harvester.ways import SLOTS, Route
 from tests.store.database import Database
 from tests.store.work import Handle, Work
 

@@ -11,7 +11,8 @@ from harvester.jobs import Harvest, Job, Lane, Retry, Snooze
 from harvester.store import queue, runs
 from harvester.store.moment import Moment
 from harvester.store.writer import Writer
-from harvester.worker import Report, Route, Worker
+from harvester.ways import Route
+from harvester.worker import Report, Worker
 from tests.store.database import OWNER, Database
 
 Handle = Callable[[Job], Awaitable[Harvest]]
