@@ -28,7 +28,7 @@ from harvester.store.freshness import layers_of_stored
 from harvester.store.layers import store_layers
 from harvester.store.listings import open_walk, record_step
 from harvester.store.moment import Moment
-from harvester.store.repositories import repository_id, store_repositories
+from harvester.store.repositories import repository_id, seen_earlier, store_repositories
 from harvester.store.statements import Statement
 from harvester.store.stops import tags_stop, wall_stop
 from harvester.store.tags import store_tags
@@ -174,6 +174,8 @@ def _known_id(connection: Connection, full_name: str, seen: Moment) -> int:
         _SEEN_BY_NAME.run(connection, (namespace, name, full_name, namespace == "library", seen.text))
         known = repository_id(connection, full_name)
         assert known is not None
+    else:
+        seen_earlier(connection, full_name, seen)
     return known
 
 

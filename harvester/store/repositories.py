@@ -1,7 +1,7 @@
 """Repositories and their pull counts: records to rows. Rank 3.
 
 Nothing known is overwritten by nothing: a null in an answer leaves the column as it is. An observation older than the row's own
-`last_seen_at` changes nothing.
+`last_seen_at` fills in what no newer one has said, and changes nothing else.
 """
 
 from __future__ import annotations
@@ -25,15 +25,31 @@ _SAID = """
 
 _KEPT = ", ".join(f"{column} = COALESCE(excluded.{column}, repositories.{column})" for column in _SAID)
 
+# A row of which only tags were seen has yet to be described, at whatever time.
 _UPSERT = Statement(
     f"namespace name full_name is_official {' '.join(_SAID)} seen is_proof",
     f"""
     INSERT INTO repositories (namespace, name, full_name, is_official, {", ".join(_SAID)}, first_seen_at, last_seen_at)
     VALUES (:namespace, :name, :full_name, :is_official, {", ".join(":" + column for column in _SAID)}, :seen, :seen)
     ON CONFLICT (full_name) DO UPDATE SET {_KEPT}, last_seen_at = excluded.last_seen_at,
-        gone_at = CASE WHEN :is_proof THEN NULL ELSE repositories.gone_at END
-    WHERE repositories.last_seen_at <= excluded.last_seen_at
+        first_seen_at = CASE WHEN excluded.first_seen_at < repositories.first_seen_at THEN excluded.first_seen_at
+            ELSE repositories.first_seen_at END,
+        gone_at = CASE WHEN :is_proof AND repositories.gone_at <= excluded.last_seen_at THEN NULL ELSE repositories.gone_at END
+    WHERE repositories.last_seen_at <= excluded.last_seen_at OR repositories.pull_count IS NULL
     """,
+)
+
+_FILL = Statement(
+    f"{' '.join(_SAID)} full_name seen",
+    f"""
+    UPDATE repositories SET {", ".join(f"{column} = COALESCE({column}, :{column})" for column in _SAID)},
+        first_seen_at = CASE WHEN :seen < first_seen_at THEN :seen ELSE first_seen_at END
+    WHERE full_name = :full_name AND last_seen_at > :seen AND date_registered = :date_registered
+    """,
+)
+_SEEN_EARLIER = Statement(
+    "seen full_name",
+    "UPDATE repositories SET first_seen_at = :seen WHERE full_name = :full_name AND first_seen_at > :seen",
 )
 
 # The first observation of a UTC day is kept.
@@ -47,7 +63,9 @@ _OBSERVE = Statement(
     """,
 )
 
-_FORGET_ABSENCE = Statement("subject", "DELETE FROM absences WHERE subject = :subject")
+_FORGET_ABSENCE = Statement(
+    "subject seen", "DELETE FROM absences WHERE subject = :subject AND last_missing_at <= :seen"
+)
 
 _ID = Statement("full_name", "SELECT id FROM repositories WHERE full_name = :full_name")
 
@@ -60,7 +78,9 @@ def repository_id(connection: Connection, full_name: str) -> int | None:
 
 def store_repositories(connection: Connection, repositories: list[Repository], seen: Moment) -> None:
     """Insert or update the rows, note today's pull counts, and take back what was said of their absence."""
-    _UPSERT.many(connection, [_row(repository, seen) for repository in repositories])
+    rows = [_row(repository, seen) for repository in repositories]
+    if _UPSERT.many(connection, rows) < len(rows):
+        _FILL.many(connection, [(*row[4:-2], row[2], seen.text) for row in rows])
     day = seen.seconds - seen.seconds % DAY_S
     _OBSERVE.many(
         connection,
@@ -70,7 +90,12 @@ def store_repositories(connection: Connection, repositories: list[Repository], s
         ],
     )
     # A search may show what is gone already (wire reference, 22.32): it proves nothing.
-    _FORGET_ABSENCE.many(connection, [(r.full_name,) for r in repositories if r.source != "search"])
+    _FORGET_ABSENCE.many(connection, [(r.full_name, seen.text) for r in repositories if r.source != "search"])
+
+
+def seen_earlier(connection: Connection, full_name: str, seen: Moment) -> None:
+    """Note a sight that came late and is the earliest there is."""
+    _SEEN_EARLIER.run(connection, (seen.text, full_name))
 
 
 def _row(r: Repository, seen: Moment) -> tuple[object, ...]:

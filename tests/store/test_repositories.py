@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from harvester.records import RepositorySeen
+from harvester.clock import instant
+from harvester.records import Absent, RepositorySeen
 from harvester.store.moment import Moment
 from harvester.store.repositories import store_repositories
 from tests.store.clocks import DAY, NOW
@@ -56,11 +57,36 @@ def test_what_is_known_is_overwritten_by_what_is_new_zero_and_empty_text_include
     assert db.one("SELECT description, star_count, pull_count FROM repositories") == ("", 0, 0)
 
 
-def test_an_older_observation_changes_nothing(db: Database) -> None:
-    db.keep(seen(pull_count=9, description="new"))
+REGISTERED = "2015-01-01T00:00:00Z"
+
+
+def test_an_older_observation_fills_in_what_no_newer_one_said_and_changes_nothing_else(db: Database) -> None:
+    db.keep(seen(pull_count=9, description="new", date_registered=REGISTERED))
+    columns = "SELECT description, pull_count, last_seen_at, gone_at FROM repositories"
+    before = db.one(columns)
+    late = seen(pull_count=1, description="old", full_description="long", date_registered=REGISTERED)
+    db.keep(late, at=NOW - 60)
+    assert db.one(columns) == before
+    assert db.one("SELECT full_description, first_seen_at FROM repositories") == ("long", instant(NOW - 60))
+
+
+def test_an_older_observation_of_another_registration_fills_in_nothing(db: Database) -> None:
+    db.keep(seen(date_registered="2026-11-01T00:00:00Z"))
     before = db.one("SELECT * FROM repositories")
-    db.keep(seen(pull_count=1, description="old", full_description="old"), at=NOW - 60)
+    db.keep(seen(full_description="of somebody else", date_registered=REGISTERED), at=NOW - 60)
     assert db.one("SELECT * FROM repositories") == before
+
+
+def test_a_late_answer_brings_back_no_repository_that_has_gone_since(db: Database) -> None:
+    db.keep(seen(), at=NOW - 200)
+    for at in (NOW - 10, NOW):
+        db.keep(Absent(repository=NGINX), at=at)
+    assert db.value("SELECT gone_at FROM repositories") == instant(NOW)
+    db.keep(seen(), at=NOW - 100)
+    assert db.value("SELECT gone_at FROM repositories") == instant(NOW)
+    assert db.value("SELECT count(*) FROM absences") == 1
+    db.keep(seen(), at=NOW + 100)
+    assert db.value("SELECT gone_at FROM repositories") is None
 
 
 def test_one_repository_seen_by_search_listing_and_detail_is_one_row(db: Database) -> None:
