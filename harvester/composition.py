@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from harvester import __version__
 from harvester.clock import Clock
 from harvester.config import Settings, user_agent
-from harvester.egress import Egress, routes, shard_of, shards_of
+from harvester.egress import Egress, routes, shards_of
 from harvester.errors import CredentialsRefused, StoreError
 from harvester.handlers import Clients, abandoned, expect, handle
 from harvester.jobs import Lane
@@ -92,11 +92,6 @@ class Parts:
     def redirects(self) -> int:
         """Redirects followed on all routes."""
         return sum(outlet.transport.redirects for outlet in self.outlets)
-
-    def clients_for(self, namespace: str) -> Clients:
-        """The clients of the route that this namespace is asked about by."""
-        shard = shard_of(namespace)
-        return next(one.clients for one in self.outlets if one.shards is None or shard in one.shards)
 
     async def flush(self) -> None:
         """Write down what the far end's headers said last."""
