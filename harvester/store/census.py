@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from harvester.jobs import Args, NewJob, after_names, tag_names
 from harvester.policy import TagPolicy
 from harvester.records import NamesSeen
+from harvester.store.indexes import keep_images
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement
 from harvester.store.tags import close_tags
@@ -29,7 +30,7 @@ SAMPLED = 10
 """Direct questions in that case; the walk goes to the end of the pages besides."""
 
 _STORED = Statement(
-    "repository_id", "SELECT name, id, gone_at, last_seen_at FROM tags WHERE repository_id = :repository_id"
+    "repository_id", "SELECT name, id, gone_at, last_seen_at, digest FROM tags WHERE repository_id = :repository_id"
 )
 # Only what was known before this pass can have been deleted since.
 _WAS_ANY_STORED = Statement(
@@ -129,6 +130,7 @@ def store_names(connection: Connection, found: NamesSeen, repository_id: int, ar
     _NAME.many(connection, [(repository_id, name, seen.text, True) for name in new])
     _RETURN.many(connection, [(tag_id, seen.text, True) for tag_id in back])
     _END_INTERVAL.many(connection, [(tag_id, seen.seconds) for tag_id in back])
+    keep_images(connection, [(int(stored[name][1]), stored[name][4]) for name in returned])
     _LET_GO.many(connection, [(tag_id,) for tag_id in back])
     _FORGET.many(connection, [(f"{found.repository}:{name}",) for name in returned])
     missing = sorted(name for name, row in older.items() if row[2] is None and name not in listed)

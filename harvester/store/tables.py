@@ -133,7 +133,16 @@ class Tag(Base):
 
 class Image(Base):
     __tablename__ = "images"
-    __table_args__ = (CheckConstraint("kind IN ('image', 'attestation', 'artifact')", name="kind"), NEVER_REUSED)
+    __table_args__ = (
+        CheckConstraint("kind IN ('image', 'attestation', 'artifact')", name="kind"),
+        Index(
+            "ix_images_config_digest",
+            "config_digest",
+            sqlite_where=text("config_digest IS NOT NULL"),
+            postgresql_where=text("config_digest IS NOT NULL"),
+        ),
+        NEVER_REUSED,
+    )
     id: Mapped[Pk]
     digest: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from harvester.clock import seconds_of
 from harvester.records import Tag
+from harvester.store.indexes import keep_images
 from harvester.store.intervals import CLOSE, OPEN, add_sight
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
@@ -134,6 +135,7 @@ def store_tags(
     OPEN.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), t.last_updater, source) for t in begun])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
     let_go = [(before.id, before.digest) for before, tag in (*moving, *missed) if _has_other_images(before, tag)]
+    keep_images(connection, let_go)
     _LET_GO.many(connection, [(tag_id,) for tag_id, _ in let_go])
     _store_images(connection, latest, ids)
     _forget_absences(connection, repository_id, latest, seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _PLATFORM = "i.os || '/' || i.architecture || COALESCE('/' || i.variant, '')"
 
 # A running number per image over the steps that made a layer: what the classic table calls layer_index.
@@ -99,23 +101,7 @@ def views(dialect: str) -> dict[str, str]:
     SELECT e.id, {instant_text("e.observed_at")} AS observed_at, {instant_text("e.happened_at")} AS happened_at, e.rank, e.kind,
         r.full_name, t.name AS tag, e.detail
     FROM events e LEFT JOIN repositories r ON r.id = e.repository_id LEFT JOIN tags t ON t.id = e.tag_id""",
-        "v_digest_whereis": f"""
-    SELECT h.digest, CASE WHEN EXISTS (SELECT 1 FROM images i WHERE i.digest = h.digest) THEN 'image' ELSE 'index' END AS kind,
-        r.full_name, t.name AS tag, {seconds_text("h.seen_from")} AS seen_from, {seconds_text("h.seen_until")} AS seen_until
-    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
-    WHERE h.digest IS NOT NULL
-    UNION ALL
-    SELECT p.digest, p.kind, r.full_name, t.name,
-        {seconds_text("h.seen_from")}, {seconds_text("h.seen_until")}
-    FROM (
-        SELECT i.digest, 'image' AS kind, i.id AS image_id FROM images i
-        UNION ALL SELECT i.config_digest, 'config', i.id FROM images i WHERE i.config_digest IS NOT NULL
-        UNION ALL SELECT DISTINCT l.digest, 'layer', il.image_id FROM layers l JOIN image_layers il ON il.layer_id = l.id) p
-    JOIN tag_images ti ON ti.image_id = p.image_id JOIN tags t ON t.id = ti.tag_id
-    JOIN repositories r ON r.id = t.repository_id
-    JOIN tag_history h ON h.tag_id = t.id AND h.digest = t.digest
-    WHERE p.digest <> t.digest
-        AND h.seen_from = (SELECT max(n.seen_from) FROM tag_history n WHERE n.tag_id = t.id AND n.digest = t.digest)""",
+        "v_digest_whereis": _whereis(is_sqlite, seconds_text, instant_text),
         "v_shared_layers": """
     SELECT l.digest, l.size, count(DISTINCT t.repository_id) AS repositories, count(DISTINCT il.image_id) AS images
     FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN tag_images ti ON ti.image_id = il.image_id
@@ -139,3 +125,65 @@ def views(dialect: str) -> dict[str, str]:
     SELECT r.full_name, t.name AS tag, t.first_seen_at, t.last_seen_at
     FROM tags t JOIN repositories r ON r.id = t.repository_id WHERE t.is_name_only AND t.gone_at IS NULL""",
     }
+
+
+def _whereis(is_sqlite: bool, seconds_text: Callable[[str], str], instant_text: Callable[[str], str]) -> str:
+    """Digests and the places where they were seen: one arm for what tags pointed to, one for each kind of content of that.
+
+    An arm begins at the digest, goes on to the images that hold it, to the digests of tags that showed these, and ends at every
+    interval on one of them. DISTINCT, because an image may hold a layer in several steps and two images may share a platform; no
+    two arms have a row in common, and a UNION of them would keep SQLite from asking each for one digest only.
+    """
+    interval = f"""{seconds_text("h.seen_from")} AS seen_from, {seconds_text("h.seen_until")} AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN {instant_text("t.last_seen_at")}
+            ELSE {seconds_text("h.last_seen")} END AS last_seen,
+        {seconds_text("h.pushed_at")} AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended"""
+    of_interval = """JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until"""
+    # The far end describes some old tags without a digest: nobody knows since when such a tag has had its images.
+    tag = f"""CAST(NULL AS TEXT) AS seen_from, {instant_text("t.gone_at")} AS seen_until,
+        {instant_text("t.last_seen_at")} AS last_seen, {instant_text("t.last_pushed")} AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended"""
+    of_tag = """JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id"""
+    shown_by = """SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id"""
+    # Either is what the dialect's planner answers from the image on, by the index on the digest.
+    shown = (
+        f"JOIN tag_history h ON h.digest IN ({shown_by})"
+        if is_sqlite
+        else f"JOIN LATERAL ({shown_by}) d ON true JOIN tag_history h ON h.digest = d.digest"
+    )
+
+    def arm(digest: str, kind: str, times: str, source: str, *, distinct: bool = False) -> str:
+        return f"""
+    SELECT {"DISTINCT " if distinct else ""}{digest} AS digest, {kind} AS kind, r.full_name, t.name AS tag, {_PLATFORM} AS platform,
+        {times}
+    {source}"""
+
+    arms = [
+        arm(
+            "h.digest",
+            "CASE WHEN i.id IS NULL THEN 'index' ELSE 'image' END",
+            interval,
+            f"""FROM tag_history h {of_interval}
+    LEFT JOIN images i ON i.digest = h.digest WHERE h.digest IS NOT NULL""",
+        )
+    ]
+    for digest, kind, start, condition in (
+        ("i.digest", "'image'", "FROM images i", "h.digest <> i.digest"),
+        ("i.config_digest", "'config'", "FROM images i", "i.config_digest IS NOT NULL"),
+        (
+            "l.digest",
+            "'layer'",
+            "FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN images i ON i.id = il.image_id",
+            "il.layer_id IS NOT NULL",
+        ),
+    ):
+        is_shared = digest != "i.digest"
+        arms.append(arm(digest, kind, interval, f"{start} {shown} {of_interval} WHERE {condition}", distinct=is_shared))
+        no_digest = "t.digest IS NULL" + (f" AND {condition}" if is_shared else "")
+        arms.append(arm(digest, kind, tag, f"{start} {of_tag} WHERE {no_digest}", distinct=is_shared))
+    return "\n    UNION ALL".join(arms)

@@ -30,6 +30,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("digest IS NOT NULL"),
         postgresql_where=sa.text("digest IS NOT NULL"),
     )
+    op.create_index(
+        "ix_images_config_digest",
+        "images",
+        ["config_digest"],
+        unique=False,
+        sqlite_where=sa.text("config_digest IS NOT NULL"),
+        postgresql_where=sa.text("config_digest IS NOT NULL"),
+    )
     op.add_column("events", sa.Column("rank", sa.SmallInteger(), server_default="3", nullable=False))
     op.create_index("ix_events_observed_at", "events", ["observed_at"], unique=False)
     op.create_table(
@@ -113,6 +121,7 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_index("ix_events_observed_at", table_name="events")
     op.drop_column("events", "rank")
+    op.drop_index("ix_images_config_digest", table_name="images")
     op.drop_index("ix_tag_history_digest", table_name="tag_history")
     op.drop_column("tag_history", "pushes")
     op.drop_column("tag_history", "last_updater")
@@ -153,6 +162,70 @@ SQLITE = {
     SELECT e.id, e.observed_at AS observed_at, e.happened_at AS happened_at, e.rank, e.kind,
         r.full_name, t.name AS tag, e.detail
     FROM events e LEFT JOIN repositories r ON r.id = e.repository_id LEFT JOIN tags t ON t.id = e.tag_id""",
+    "v_digest_whereis": r"""
+    SELECT h.digest AS digest, CASE WHEN i.id IS NULL THEN 'index' ELSE 'image' END AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN t.last_seen_at
+            ELSE strftime('%Y-%m-%dT%H:%M:%SZ', h.last_seen, 'unixepoch') END AS last_seen,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until
+    LEFT JOIN images i ON i.digest = h.digest WHERE h.digest IS NOT NULL
+    UNION ALL
+    SELECT i.digest AS digest, 'image' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN t.last_seen_at
+            ELSE strftime('%Y-%m-%dT%H:%M:%SZ', h.last_seen, 'unixepoch') END AS last_seen,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM images i JOIN tag_history h ON h.digest IN (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE h.digest <> i.digest
+    UNION ALL
+    SELECT i.digest AS digest, 'image' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, t.gone_at AS seen_until,
+        t.last_seen_at AS last_seen, t.last_pushed AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM images i JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL
+    UNION ALL
+    SELECT DISTINCT i.config_digest AS digest, 'config' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN t.last_seen_at
+            ELSE strftime('%Y-%m-%dT%H:%M:%SZ', h.last_seen, 'unixepoch') END AS last_seen,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM images i JOIN tag_history h ON h.digest IN (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE i.config_digest IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT i.config_digest AS digest, 'config' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, t.gone_at AS seen_until,
+        t.last_seen_at AS last_seen, t.last_pushed AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM images i JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL AND i.config_digest IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT l.digest AS digest, 'layer' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN t.last_seen_at
+            ELSE strftime('%Y-%m-%dT%H:%M:%SZ', h.last_seen, 'unixepoch') END AS last_seen,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN images i ON i.id = il.image_id JOIN tag_history h ON h.digest IN (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE il.layer_id IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT l.digest AS digest, 'layer' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, t.gone_at AS seen_until,
+        t.last_seen_at AS last_seen, t.last_pushed AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN images i ON i.id = il.image_id JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL AND il.layer_id IS NOT NULL""",
 }
 
 POSTGRESQL = {
@@ -184,6 +257,70 @@ POSTGRESQL = {
     SELECT e.id, to_char(e.observed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS observed_at, to_char(e.happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS happened_at, e.rank, e.kind,
         r.full_name, t.name AS tag, e.detail
     FROM events e LEFT JOIN repositories r ON r.id = e.repository_id LEFT JOIN tags t ON t.id = e.tag_id""",
+    "v_digest_whereis": r"""
+    SELECT h.digest AS digest, CASE WHEN i.id IS NULL THEN 'index' ELSE 'image' END AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from, to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            ELSE to_char(to_timestamp(h.last_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS last_seen,
+        to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until
+    LEFT JOIN images i ON i.digest = h.digest WHERE h.digest IS NOT NULL
+    UNION ALL
+    SELECT i.digest AS digest, 'image' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from, to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            ELSE to_char(to_timestamp(h.last_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS last_seen,
+        to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM images i JOIN LATERAL (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) d ON true JOIN tag_history h ON h.digest = d.digest JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE h.digest <> i.digest
+    UNION ALL
+    SELECT i.digest AS digest, 'image' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, to_char(t.gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_seen, to_char(t.last_pushed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM images i JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL
+    UNION ALL
+    SELECT DISTINCT i.config_digest AS digest, 'config' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from, to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            ELSE to_char(to_timestamp(h.last_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS last_seen,
+        to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM images i JOIN LATERAL (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) d ON true JOIN tag_history h ON h.digest = d.digest JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE i.config_digest IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT i.config_digest AS digest, 'config' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, to_char(t.gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_seen, to_char(t.last_pushed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM images i JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL AND i.config_digest IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT l.digest AS digest, 'layer' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from, to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        CASE WHEN h.last_seen IS NULL AND h.seen_until IS NULL THEN to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            ELSE to_char(to_timestamp(h.last_seen) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS last_seen,
+        to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.last_updater,
+        CASE WHEN n.tag_id IS NULL THEN NULL WHEN n.digest IS NULL THEN 'gone' ELSE 'moved' END AS ended
+    FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN images i ON i.id = il.image_id JOIN LATERAL (SELECT i.digest
+        UNION SELECT t.digest FROM tag_images ti JOIN tags t ON t.id = ti.tag_id WHERE ti.image_id = i.id
+        UNION SELECT x.digest FROM index_images ii JOIN indexes x ON x.id = ii.index_id WHERE ii.image_id = i.id) d ON true JOIN tag_history h ON h.digest = d.digest JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    LEFT JOIN tag_history n ON n.tag_id = h.tag_id AND n.seen_from = h.seen_until WHERE il.layer_id IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT l.digest AS digest, 'layer' AS kind, r.full_name, t.name AS tag, i.os || '/' || i.architecture || COALESCE('/' || i.variant, '') AS platform,
+        CAST(NULL AS TEXT) AS seen_from, to_char(t.gone_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until,
+        to_char(t.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_seen, to_char(t.last_pushed AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, t.last_updater,
+        CASE WHEN t.gone_at IS NOT NULL THEN 'gone' END AS ended
+    FROM layers l JOIN image_layers il ON il.layer_id = l.id JOIN images i ON i.id = il.image_id JOIN tag_images ti ON ti.image_id = i.id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id WHERE t.digest IS NULL AND il.layer_id IS NOT NULL""",
 }
 
 SQLITE_BEFORE = {
@@ -209,6 +346,23 @@ SQLITE_BEFORE = {
     SELECT r.full_name, t.name AS tag, h.digest, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from,
         strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until, strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.source
     FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id""",
+    "v_digest_whereis": r"""
+    SELECT h.digest, CASE WHEN EXISTS (SELECT 1 FROM images i WHERE i.digest = h.digest) THEN 'image' ELSE 'index' END AS kind,
+        r.full_name, t.name AS tag, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    WHERE h.digest IS NOT NULL
+    UNION ALL
+    SELECT p.digest, p.kind, r.full_name, t.name,
+        strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch'), strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch')
+    FROM (
+        SELECT i.digest, 'image' AS kind, i.id AS image_id FROM images i
+        UNION ALL SELECT i.config_digest, 'config', i.id FROM images i WHERE i.config_digest IS NOT NULL
+        UNION ALL SELECT DISTINCT l.digest, 'layer', il.image_id FROM layers l JOIN image_layers il ON il.layer_id = l.id) p
+    JOIN tag_images ti ON ti.image_id = p.image_id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id
+    JOIN tag_history h ON h.tag_id = t.id AND h.digest = t.digest
+    WHERE p.digest <> t.digest
+        AND h.seen_from = (SELECT max(n.seen_from) FROM tag_history n WHERE n.tag_id = t.id AND n.digest = t.digest)""",
 }
 
 POSTGRESQL_BEFORE = {
@@ -234,4 +388,21 @@ POSTGRESQL_BEFORE = {
     SELECT r.full_name, t.name AS tag, h.digest, to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from,
         to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until, to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.source
     FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id""",
+    "v_digest_whereis": r"""
+    SELECT h.digest, CASE WHEN EXISTS (SELECT 1 FROM images i WHERE i.digest = h.digest) THEN 'image' ELSE 'index' END AS kind,
+        r.full_name, t.name AS tag, to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from, to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until
+    FROM tag_history h JOIN tags t ON t.id = h.tag_id JOIN repositories r ON r.id = t.repository_id
+    WHERE h.digest IS NOT NULL
+    UNION ALL
+    SELECT p.digest, p.kind, r.full_name, t.name,
+        to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+    FROM (
+        SELECT i.digest, 'image' AS kind, i.id AS image_id FROM images i
+        UNION ALL SELECT i.config_digest, 'config', i.id FROM images i WHERE i.config_digest IS NOT NULL
+        UNION ALL SELECT DISTINCT l.digest, 'layer', il.image_id FROM layers l JOIN image_layers il ON il.layer_id = l.id) p
+    JOIN tag_images ti ON ti.image_id = p.image_id JOIN tags t ON t.id = ti.tag_id
+    JOIN repositories r ON r.id = t.repository_id
+    JOIN tag_history h ON h.tag_id = t.id AND h.digest = t.digest
+    WHERE p.digest <> t.digest
+        AND h.seen_from = (SELECT max(n.seen_from) FROM tag_history n WHERE n.tag_id = t.id AND n.digest = t.digest)""",
 }

@@ -14,8 +14,9 @@ _FILL = (
         SELECT n, 'ns' || (n % 7), 'r' || n, 'ns' || (n % 7) || '/r' || n, 0, n, :now, :now FROM series""",
     """INSERT INTO tags (id, repository_id, name, digest, first_seen_at, last_seen_at)
         SELECT n, 1 + n / 20, 't' || n, 'sha256:t' || (n / 2), :now, :now FROM series""",
-    """INSERT INTO images (id, digest, kind, os, architecture, size, layers_from)
-        SELECT n, 'sha256:i' || n, 'image', 'linux', 'amd64', n, CASE WHEN n % 2 THEN 'hub' END FROM series""",
+    """INSERT INTO images (id, digest, kind, os, architecture, size, layers_from, config_digest)
+        SELECT n, 'sha256:i' || n, 'image', 'linux', 'amd64', n, CASE WHEN n % 2 THEN 'hub' END,
+            CASE WHEN n % 3 THEN 'sha256:c' || n END FROM series""",
     "INSERT INTO tag_images (tag_id, image_id, position, size) SELECT n, n, 0, n FROM series",
     "INSERT INTO layers (id, digest, size, first_seen_at) SELECT n, 'sha256:l' || n, n, :now FROM series",
     "INSERT INTO instructions (id, text, hash) SELECT n, 'RUN ' || n, CAST('h' || n AS BLOB) FROM series",

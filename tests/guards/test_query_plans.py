@@ -27,7 +27,7 @@ ROWS = 3000
 NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
-    *("instructions", "repositories", "harvested_digests", "listing_names")
+    *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images")
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 
@@ -250,6 +250,10 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
         "SEARCH tag_images USING PRIMARY KEY (tag_id=?)",
     ),
+    "what the index of a moved tag consisted of": (
+        stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
+        "SEARCH x USING INDEX sqlite_autoindex_indexes_1 (digest=?)",
+    ),
     "image by digest": (
         stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
         "SEARCH i USING INDEX sqlite_autoindex_images_1 (digest=?)",
@@ -327,12 +331,35 @@ QUESTIONS = {
     "SELECT * FROM v_pull_history WHERE full_name = 'ns1/r1'": "USING PRIMARY KEY (repository_id=?)",
 }
 
+WHEREIS = "SELECT * FROM v_digest_whereis WHERE digest = 'sha256:i9'"
+ARMS = [
+    "h USING INDEX ix_tag_history_digest (digest=?)",
+    *["i USING INDEX sqlite_autoindex_images_1 (digest=?)"] * 2,
+    *["i USING INDEX ix_images_config_digest (config_digest=?)"] * 2,
+    *["l USING INDEX sqlite_autoindex_layers_1 (digest=?)"] * 2,
+]
+"""How each arm of the view begins: at the digest that was asked for."""
+
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_view_asked_by_name_reads_no_big_table_from_end_to_end(connection: Connection, question: str) -> None:
     [plan] = plans(connection, lambda c: c.exec_driver_sql(question))
     assert any(QUESTIONS[question] in line for line in plan.lines), plan.lines
     assert [line for line in plan.lines if line.startswith("SCAN") and line != "SCAN i"] == []
+
+
+def test_every_arm_of_whereis_begins_at_the_digest_and_reads_no_big_table_from_end_to_end(
+    connection: Connection,
+) -> None:
+    [plan] = plans(connection, lambda c: c.exec_driver_sql(WHEREIS))
+    arms = "\n".join(plan.lines).split("\nUNION ALL\n")
+    first = [next(line for line in arm.splitlines() if line.startswith(("SEARCH", "SCAN"))) for arm in arms]
+    assert first == [f"SEARCH {arm}" for arm in ARMS]
+    of_intervals = [arm for arm in arms if "SEARCH n USING" in arm]
+    assert len(of_intervals) == 4
+    assert all("SEARCH h USING INDEX ix_tag_history_digest (digest=?)" in arm for arm in of_intervals)
+    scanned = [line for line in plan.lines if line.startswith("SCAN")]
+    assert set(scanned) == {"SCAN CONSTANT ROW", "SCAN v_digest_whereis"}, "the view's own rows, and no table"
 
 
 def test_a_scan_is_seen_under_its_alias_too(connection: Connection) -> None:
