@@ -6,9 +6,13 @@ whatever is repeated.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any, TypeGuard
 
 import msgspec
+
+from harvester.names import OFFICIAL
 
 RANKS: dict[str, int] = {
     "tag.overwritten": 1,
@@ -48,3 +52,167 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     def rank(self) -> int:
         """1 to 3, the most urgent first."""
         return RANKS[self.kind]
+
+
+RANK_WORDS = {1: "urgent", 2: "notable", 3: "routine"}
+"""A rank for people."""
+
+TEXT_CHARS = 60
+"""What a sentence shows of a text of the far end."""
+
+_DIGITS = 12
+
+
+def subject(repository: str | None, tag: str | None, detail: dict[str, Any]) -> str:
+    """What an event is about: `library/nginx:1.27`, `library/nginx`, `bitnami/`, or what its evidence names."""
+    if repository is not None:
+        return repository if tag is None else f"{repository}:{tag}"
+    if isinstance(namespace := detail.get("namespace"), str):
+        return f"{namespace}/"
+    found = detail.get("subject")
+    return one_line(found) if isinstance(found, str) and found else "-"
+
+
+def concerns(pattern: str, repository: str | None, tag: str | None, detail: dict[str, Any]) -> bool:
+    """Whether the glob matches what an event is about: its repository, or with a `:` its repository and tag.
+
+    Official repositories go by their short names too.
+    """
+    whole = subject(repository, tag, detail)
+    names = {whole, whole.partition(":")[0] if repository is not None else whole}
+    names |= {name.removeprefix(f"{OFFICIAL}/") for name in names if name != f"{OFFICIAL}/"}
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def sentence(kind: str, detail: dict[str, Any]) -> str:
+    """The evidence in a few words, on one line: what it lacks is left out; of an unknown kind it is shown as it is."""
+    told = _SENTENCES.get(kind)
+    parts = told(_Evidence(detail)) if told is not None else None
+    if parts is None:
+        parts = [f"{key} {one_line(value)}" for key, value in detail.items()]
+    return ", ".join(part for part in parts if part)
+
+
+def one_line(value: object) -> str:
+    """A value on one line, without what a terminal would obey."""
+    if value is None:
+        return ""
+    if _is_number(value):
+        return f"{value:,}"
+    line = " ".join(value.split()) if isinstance(value, str) else str(value)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return shown if len(shown) <= TEXT_CHARS else f"{shown[: TEXT_CHARS - 3]}..."
+
+
+class _Evidence:
+    """An event's detail, of which every part may be missing or of another shape."""
+
+    def __init__(self, detail: dict[str, Any]) -> None:
+        self._detail = detail
+
+    def said(self, form: str, *keys: str) -> str:
+        """The form with these values in it; nothing when one of them is missing."""
+        values = [self._detail.get(key) for key in keys]
+        return (
+            "" if any(value is None or value in ("", []) for value in values) else form.format(*map(one_line, values))
+        )
+
+    def digests(self) -> str:
+        """From which digest to which."""
+        before, now = (_short(self._detail.get(key)) for key in ("digest_before", "digest"))
+        return _from_to(before, now, "on {}", "was on {}")
+
+    def registered(self) -> str:
+        """When the name was registered, and when before that."""
+        now, before = self.said("registered {}", "date_registered"), self.said("{}", "date_registered_before")
+        return f"{now} (before: {before})" if now and before and not now.endswith(before) else now
+
+    def sizes(self) -> str:
+        """From how much to how much."""
+        before, now = self._detail.get("size_before"), self._detail.get("size")
+        told = _from_to(_bytes(before), _bytes(now), "{}", "was {}")
+        return f"{told} ({now / before:.1f} times)" if _is_number(before) and _is_number(now) and before > 0 else told
+
+    def names(self, key: str, form: str) -> str:
+        """The names of a list."""
+        found = self._detail.get(key)
+        return form.format(", ".join(one_line(one) for one in found)) if isinstance(found, list) and found else ""
+
+
+def _who(e: _Evidence) -> str:
+    now, before = e.said("{}", "last_updater"), e.said("{}", "last_updater_before")
+    if now and before and now != before:
+        return f"by {now} (before: {before})"
+    return f"by {now}" if now else ""
+
+
+def _moved(e: _Evidence) -> list[str]:
+    return [e.digests(), e.said("pushed {}", "pushed_at"), _who(e)]
+
+
+def _gone(e: _Evidence) -> list[str]:
+    return [e.digests(), e.said("last seen {}", "last_seen_before"), e.said("pushed by {}", "last_updater_before")]
+
+
+def _repository(e: _Evidence) -> list[str]:
+    return [e.said("{} tags", "tags"), e.said("{} pulls", "pull_count"), e.registered()]
+
+
+_SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
+    "tag.moved": _moved,
+    "tag.overwritten": lambda e: ["a version is another image now", *_moved(e)],
+    "tag.returned": lambda e: ["back", *_moved(e)],
+    "tag.gone": _gone,
+    "tag.pusher_changed": lambda e: [f"pushed {_who(e)}" if _who(e) else "", e.digests()],
+    "tag.platforms_lost": lambda e: [e.names("platforms_lost", "without {}"), e.digests()],
+    "tag.size_jumped": lambda e: [e.sizes(), e.digests()],
+    "tag.new": lambda e: [e.digests(), e.said("pushed {}", "pushed_at"), e.said("by {}", "last_updater")],
+    "repository.described": lambda e: [e.said('"{}"', "after") or "no description", e.said('was "{}"', "before")],
+    "repository.deprecated": lambda e: [e.said('"{}"', "description")],
+    "repository.gone": _repository,
+    "repository.returned": _repository,
+    "repository.new": _repository,
+    "repository.replaced": lambda e: ["registered anew", *_repository(e)],
+    "namespace.vanishing": lambda e: [
+        e.said("{} of {} repositories missing at once", "missing", "known"),
+        e.names("sample", "such as {}"),
+    ],
+    "pulls.anomalous": lambda e: [
+        e.said("{}", "flag"),
+        e.said("rate {}", "rate"),
+        e.said("usually {}", "usual"),
+        e.said("over {} s", "elapsed_s"),
+    ],
+    "listing.cut_short": lambda e: [
+        e.said("{}", "kind"),
+        e.said("{} of {} rows", "rows", "reported_count") or e.said("{} rows", "rows"),
+        e.said("ended by {}", "stop_reason"),
+    ],
+    "drift": lambda e: [e.said("{}", "path"), e.said("{}", "reason")],
+}
+
+
+def _from_to(before: str, now: str, alone: str, lost: str) -> str:
+    if before and now and before != now:
+        return f"from {before} to {now}"
+    if now:
+        return alone.format(now)
+    return lost.format(before) if before else ""
+
+
+def _short(digest: object) -> str:
+    """Enough of a digest for `harvester whois`."""
+    return one_line(digest).partition(":")[2][:_DIGITS] if isinstance(digest, str) else ""
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bytes(value: Any) -> str:
+    if not _is_number(value):
+        return ""
+    size, units = float(value), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"

@@ -17,6 +17,7 @@ OFFICIAL = "library"
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}\Z")
+_DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})\Z")
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _WEB_HOSTS = frozenset({"hub.docker.com", "www.hub.docker.com"})
 
@@ -67,6 +68,22 @@ def is_tag(text: str) -> bool:
 def is_digest(text: str) -> bool:
     """Whether this is a digest, `sha256:` and 64 hexadecimal digits or another algorithm's."""
     return _DIGEST.match(text) is not None
+
+
+def parse_digest(text: str) -> str:
+    """The digest that `text` names, or its beginning: `sha256:` and at least 12 hexadecimal digits. Raises `NameRefused`."""
+    bare = text.strip()
+    if "@" in bare:
+        digest = bare.rpartition("@")[2]
+        raise NameRefused(f"{text}: name the digest alone, without the repository (`{digest}`)")
+    if is_digest(bare):
+        return bare
+    found = _DIGEST_PREFIX.match(bare)
+    if found is not None:
+        return f"sha256:{found[1]}"
+    if bare != bare.lower() and (is_digest(bare.lower()) or _DIGEST_PREFIX.match(bare.lower())):
+        raise NameRefused(f"{text}: digests are lower case; did you mean `{bare.lower()}`?")
+    raise NameRefused(f"{text}: not a digest (`sha256:` and 64 hexadecimal digits, or the first 12 of them and more)")
 
 
 def full_name_of(bare: str) -> RepositoryName | None:

@@ -138,8 +138,8 @@ def test_the_last_sight_of_an_open_interval_is_that_of_its_tag(db: Database) -> 
 
 
 def test_an_index_is_kept_once_whichever_tags_move_on_from_it(db: Database) -> None:
-    pages = [(1, platform(2), platform(3, **ARM)), (4, platform(5)), (1, platform(2), platform(3, **ARM)), (6,)]
-    for after, (number, *platforms) in enumerate(pages):
+    multi = (platform(2), platform(3, **ARM))
+    for after, (number, platforms) in enumerate(((1, multi), (4, (platform(5),)), (1, multi), (6, ()))):
         db.keep(tags(tag("a", number, *platforms), tag("b", number, *platforms)), at=NOW + 100 * after)
     assert db.all("SELECT digest FROM indexes ORDER BY digest") == [(digest(1),), (digest(4),)]
     assert db.all(
@@ -150,7 +150,8 @@ def test_an_index_is_kept_once_whichever_tags_move_on_from_it(db: Database) -> N
 
 @pytest.mark.parametrize("number", [None, 1])
 def test_of_a_tag_without_a_digest_or_without_images_nothing_is_kept(db: Database, number: int | None) -> None:
-    db.keep(tags(tag("latest", number, *([platform(2)] if number is None else []))))
+    images = [platform(2)] if number is None else []
+    db.keep(tags(tag("latest", number, *images)))
     db.keep(tags(tag("latest", 9, platform(8))), at=NOW + 100)
     assert db.all("SELECT * FROM indexes") == []
 
