@@ -16,7 +16,7 @@ from harvester import jobs
 from harvester.jobs import Args, Done, Harvest, Job, Settled
 from harvester.policy import LayerPolicy
 from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
-from harvester.store import facts, migrate, queue, runs, statements
+from harvester.store import answers, facts, migrate, queue, runs, statements
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -27,7 +27,7 @@ ROWS = 3000
 NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
-    *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images")
+    *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events")
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 
@@ -289,6 +289,18 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "instruction by hash": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
         "SEARCH t USING INDEX sqlite_autoindex_instructions_1 (hash=?)",
+    ),
+    "digests that begin so": (
+        lambda c: answers.matching(c, "sha256:i9", 6),
+        "SEARCH images USING INDEX ix_images_config_digest (config_digest>? AND config_digest<?)",
+    ),
+    "where a digest was seen": (
+        lambda c: answers.places(c, "sha256:i9", 100),
+        "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",
+    ),
+    "events since then": (
+        lambda c: answers.changes(c, NOW.text, rank=3, passes=lambda change: True),
+        "SEARCH e USING INDEX ix_events_observed_at (observed_at>?)",
     ),
     "whether a digest's images are all there": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
