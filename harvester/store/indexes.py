@@ -32,8 +32,27 @@ _IMAGES = Statement(
 )
 
 
+_INDEX = Statement("digest", "INSERT INTO indexes (digest) VALUES (:digest) ON CONFLICT (digest) DO NOTHING")
+_IMAGE = Statement(
+    "digest image",
+    """
+    INSERT INTO index_images (index_id, image_id)
+    SELECT x.id, i.id FROM indexes x JOIN images i ON i.digest = :image WHERE x.digest = :digest
+    ON CONFLICT (index_id, image_id) DO NOTHING
+    """,
+)
+
+
 def keep_images(connection: Connection, tags: Iterable[tuple[int, str | None]]) -> None:
     """Keep the images that these tags (id, and the digest they had) are stored with, before those are let go."""
     rows = [(tag_id, digest) for tag_id, digest in tags if digest is not None]
     _INDEXES.many(connection, rows)
     _IMAGES.many(connection, rows)
+
+
+def keep_shown(connection: Connection, digest: str, images: Iterable[str]) -> None:
+    """Keep the images, already stored, that an index was shown to consist of when a tag had pointed to it."""
+    rows = [(digest, image) for image in images if image != digest]
+    if rows:
+        _INDEX.run(connection, (digest,))
+        _IMAGE.many(connection, rows)

@@ -44,7 +44,7 @@ _FILL = Statement(
     f"""
     UPDATE repositories SET {", ".join(f"{column} = COALESCE({column}, :{column})" for column in _SAID)},
         first_seen_at = CASE WHEN :seen < first_seen_at THEN :seen ELSE first_seen_at END
-    WHERE full_name = :full_name AND last_seen_at > :seen AND date_registered = :date_registered
+    WHERE full_name = :full_name AND last_seen_at > :seen AND NOT COALESCE(date_registered <> :date_registered, FALSE)
     """,
 )
 _SEEN_EARLIER = Statement(

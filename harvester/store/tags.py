@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from harvester.clock import seconds_of
 from harvester.records import Tag
-from harvester.store.indexes import keep_images
+from harvester.store.indexes import keep_images, keep_shown
 from harvester.store.intervals import CLOSE, OPEN, add_sight
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
 from harvester.store.tag_changes import KNOWN, Known, TagChanges
-from harvester.store.timeline import LISTED, Sight
+from harvester.store.timeline import LISTED, Sight, moved_on_from
 
 _SAID = """
     digest media_type content_type full_size status last_updated last_pushed last_pulled last_updater
@@ -137,7 +137,8 @@ def store_tags(
     let_go = [(before.id, before.digest) for before, tag in (*moving, *missed) if _has_other_images(before, tag)]
     keep_images(connection, let_go)
     _LET_GO.many(connection, [(tag_id,) for tag_id, _ in let_go])
-    _store_images(connection, latest, ids)
+    # Images without a digest for them are not those of a digest that is known.
+    _store_images(connection, [t for t in latest if t.digest or t.name not in known or not known[t.name].digest], ids)
     _forget_absences(connection, repository_id, latest, seen)
     for before, tag in stored:
         if (before, tag) not in moving:
@@ -181,8 +182,15 @@ def _store_late(connection: Connection, before: Known, tag: Tag, seen: Moment, s
     """An answer that is older than what is stored: what it says of its own time, and nothing of now."""
     _FILL.run(connection, (*_row(0, tag, seen)[2:], before.id))
     sight = _sight(tag, seen, source) if tag.digest is not None else Sight(seen.seconds, seen.seconds, LISTED)
-    add_sight(connection, before.id, sight, last_seen=before.last_seen)
+    chain = add_sight(connection, before.id, sight, last_seen=before.last_seen)
     store_platforms(connection, [tag])
+    past = moved_on_from(chain)
+    if tag.digest in past:
+        keep_shown(connection, tag.digest, [platform.digest for platform in tag.platforms])
+    shown = tag.digest if before.is_described_by(seen) else before.digest
+    if shown in past:
+        # It shows again what it had shown before.
+        keep_images(connection, [(before.id, shown)])
 
 
 def _sight(tag: Tag, seen: Moment, source: str) -> Sight:
@@ -210,8 +218,8 @@ def _differs(before: Known, tag: Tag) -> bool:
 
 
 def _has_other_images(before: Known, tag: Tag) -> bool:
-    """Whether the stored images are not this tag's any more: another digest, or a list of images without one."""
-    return before.digest != tag.digest if tag.digest is not None else bool(tag.platforms)
+    """Whether the stored images are not this tag's any more: another digest, or other images where there never was one."""
+    return before.digest != tag.digest if tag.digest is not None else before.digest is None and bool(tag.platforms)
 
 
 def _forget_absences(connection: Connection, repository_id: int, tags: list[Tag], seen: Moment) -> None:

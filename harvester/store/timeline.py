@@ -111,6 +111,12 @@ def sights_of(chain: Sequence[Interval], last_seen: int) -> list[Sight]:
     return sights
 
 
+def moved_on_from(chain: Sequence[Interval]) -> set[str]:
+    """The digests that another one has followed."""
+    digests = [row.digest for row in chain if row.digest is not None]
+    return {digest for place, digest in enumerate(digests) if any(later != digest for later in digests[place + 1 :])}
+
+
 def _is_same(one: Sight, other: Sight) -> bool:
     return (one.digest, one.pushed_at) == (other.digest, other.pushed_at)
 

@@ -71,10 +71,11 @@ def test_all_places_are_counted_however_few_are_shown(db: Database) -> None:
 
 def test_a_place_says_all_that_is_known_of_it(db: Database) -> None:
     arm = platform(3, architecture="arm64", variant="v8")
-    db.keep(tags(tag("latest", 1, platform(2), arm, last_pushed="2026-11-20T15:00:00Z")))
+    for at in (NOW, NOW + 5):
+        latest = tag("latest", 1, platform(2), arm, last_pushed="2026-11-20T15:00:00Z", last_updater="me")
+        db.keep(tags(latest), at=at)
     both = (image(2, layer(20)), image(3, layer(20), platform=arm))
     db.keep(LayersSeen(repository=NGINX, tag="latest", tag_digest=digest(1), images=both))
-    db.run("UPDATE tag_history SET last_seen = ?, last_updater = 'me'", NOW + 5)
     for at in (NOW + 50, NOW + 100):
         db.keep(Absent(repository=NGINX, tag="latest"), at=at)
     [one] = places(db, 20).shown

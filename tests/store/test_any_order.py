@@ -28,6 +28,8 @@ CONTENT = {
         h.source, h.pushes FROM tag_history h JOIN tags t ON t.id = h.tag_id ORDER BY 1, 2""",
     "tag_images": """SELECT t.name, i.digest, ti.position, ti.size FROM tag_images ti JOIN tags t ON t.id = ti.tag_id
         JOIN images i ON i.id = ti.image_id ORDER BY 1, 2""",
+    "index_images": """SELECT x.digest, i.digest FROM index_images n JOIN indexes x ON x.id = n.index_id
+        JOIN images i ON i.id = n.image_id ORDER BY 1, 2""",
     "images": "SELECT digest, os, architecture, size FROM images ORDER BY 1",
     "pull_history": "SELECT observed_at, pull_count, source FROM pull_history ORDER BY 1",
 }

@@ -211,3 +211,9 @@ def test_a_late_sight_takes_back_no_later_404(db: Database) -> None:
     assert db.value("SELECT count(*) FROM absences") == 1
     db.keep(tags(tag("latest", 1)), at=NOW + 1)
     assert db.value("SELECT count(*) FROM absences") == 0
+
+
+def test_images_without_a_digest_for_them_are_not_those_of_the_digest_that_is_known(db: Database) -> None:
+    db.keep(tags(tag("latest", 1, platform(10), platform(11))))
+    db.keep(tags(tag("latest", None, platform(20), platform(21))), at=NOW + 1)
+    assert images_of(db) == [10, 11]
