@@ -36,11 +36,13 @@ _BASELINE = Statement(
     ORDER BY l.id DESC LIMIT 1
     """,
 )
-_FIRST_CENSUS = Statement(
-    "repository_id",
+# Every name there was then was known from then on.
+_NAMES_KNOWN = Statement(
+    "repository_id yes",
     """
-    SELECT min(l.started_at) FROM listings l WHERE l.kind = 'tag_names'
-        AND l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id) AND l.stop_reason = 'end'
+    SELECT min(l.started_at) FROM listings l
+    WHERE l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id)
+        AND ((l.kind = 'tag_names' AND l.stop_reason = 'end') OR (l.kind = 'tags' AND l.is_complete = :yes))
     """,
 )
 _BEFORE = """
@@ -148,13 +150,13 @@ class TagChanges:
         if not described:
             return
         digests: dict[int, str] = dict(select_in(self._connection, _BEFORE, [before.id for before, _ in described]))
-        census = _FIRST_CENSUS.first(self._connection, (self._repository_id,))
-        first_census = None if census is None or census[0] is None else text_of(census[0])
+        row = _NAMES_KNOWN.first(self._connection, (self._repository_id, True))
+        names_known = None if row is None or row[0] is None else text_of(row[0])
         new = []
         for before, tag in described:
             if before.id in digests:
                 self._note_moved(before._replace(digest=digests[before.id], gone_at=before.last_seen_at), tag, set())
-            elif first_census is not None and first_census < text_of(before.first_seen_at):
+            elif names_known is not None and names_known < text_of(before.first_seen_at):
                 new.append((before.id, tag))
         if new:
             self.note_new(new)

@@ -67,9 +67,11 @@ def test_a_tag_whose_name_the_first_census_knew_is_not_new_when_it_is_described(
     assert events(db) == []
 
 
-def test_a_tag_that_a_later_census_names_first_is_new_when_it_is_described(db: Database) -> None:
+@pytest.mark.parametrize("days", [(0, 1), (1,)], ids=["a later census", "the first one, after a complete walk"])
+def test_a_tag_that_a_census_names_first_is_new_when_it_is_described(db: Database, days: tuple[int, ...]) -> None:
     walked(db, shown("a", 1))
-    for day, listed in enumerate((("a",), ("a", "b"))):
+    for day in days:
+        listed = ("a", "b")[: day + 1]
         names = step(is_first=True, walk="names", kind="tag_names", stop_reason="end", reported_count=len(listed))
         db.keep(NamesSeen(repository=NGINX, names=listed), names, at=NOW + 60 + day * DAY)
     assert events(db) == [], "a name alone tells of no push"
