@@ -88,11 +88,15 @@ _LAST_WALK = Statement(
         AND walk_key NOT LIKE '%\\:filter %' ORDER BY id DESC LIMIT 1
     """,
 )
+# A page may have lacked a row: a walk that saw less than the far end counts is made once more, and believed when it sees the same.
 _SAME_WALK = Statement(
-    "walk_key updated",
+    "walk_key updated yes",
     """
-    SELECT id FROM listings WHERE walk_key = :walk_key AND subject_updated = :updated
-        AND stop_reason IN ('end', 'policy', 'known', 'wall') ORDER BY id DESC LIMIT 1
+    SELECT l.id FROM listings l WHERE l.walk_key = :walk_key AND l.subject_updated = :updated
+        AND (l.stop_reason IN ('policy', 'known', 'wall') OR (l.stop_reason = 'end' AND (l.is_complete = :yes OR EXISTS (
+            SELECT 1 FROM listings o WHERE o.walk_key = l.walk_key AND o.subject_updated = l.subject_updated AND o.id < l.id
+                AND o.stop_reason = 'end' AND o.rows = l.rows AND o.reported_count = l.reported_count))))
+    ORDER BY l.id DESC LIMIT 1
     """,
 )
 _MET = Statement(
@@ -230,7 +234,9 @@ def _known_tags(connection: Connection, job: Job) -> Sequence[NewJob] | None:
         return None
     _, _, _, walked_at, walked_updated = row
     is_fresh = walked_at is not None and str(walked_at) >= job.fresh_after
-    same = None if args.updated is None else _SAME_WALK.first(connection, (walk_key(job.kind, args), args.updated))
+    same = (
+        None if args.updated is None else _SAME_WALK.first(connection, (walk_key(job.kind, args), args.updated, True))
+    )
     is_walked = args.updated is not None and walked_updated is not None and args.updated == text_of(walked_updated)
     is_same = is_walked or same is not None
     everything = args.tags == "all" and (

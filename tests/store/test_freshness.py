@@ -134,6 +134,20 @@ def test_tags_are_not_walked_again_while_the_repository_s_last_push_is_the_same(
     assert len(asked) == 1, "something was pushed"
 
 
+def test_a_walk_that_saw_less_than_the_count_is_made_once_more_and_then_believed(db: Database) -> None:
+    updated = "2026-01-01T00:00:00Z"
+    again = tags_page(Args(subject=NGINX, layers="all", updated=updated))
+    asked = []
+    for name in ("a", "b", "c"):
+        db.keep(seen(), *walked(tag("a", 1), updated=updated, reported_count=2))
+        db.clock.advance(DAY)
+        found, _ = ask(db, again, name)
+        asked.append(len(found))
+        db.run("DELETE FROM run_jobs")
+        db.run("DELETE FROM jobs")
+    assert asked == [1, 0, 0]
+
+
 def test_a_different_layers_policy_still_gets_its_layers_from_known_tags(db: Database) -> None:
     db.keep(seen(), *walked(tag("latest", 1), tag("1.27", 2), tag("1.28", 3), layers="latest"))
     for name, layers, wanted in (("a", "1.*", layers_of(2, 3)), ("b", "all", layers_of(1, 2, 3)), ("c", "none", [])):
