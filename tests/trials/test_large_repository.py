@@ -59,7 +59,7 @@ def test_kills_cost_little_and_small_repositories_do_not_wait(
     assert (ended.exit_code, ended.kills, ended.digests, ended.holes, ended.incomplete) == (0, kills, TAGS, 0, 0)
     of_small = 1 + 2 * small
     # What is asked or not yet written when a process is killed is asked once more; each process logs in, or has a token.
-    assert ended.kinds.total() - of_small <= allowed * TAGS / 100 + 12 * kills
+    assert ended.kinds.total() - of_small <= allowed * TAGS / 100 + 24 * kills
     # Each class of jobs has a share of every claim: a page of the large one for each of a small one, and what the kills cost.
     assert ended.small_done_after <= 2 * of_small + 12 * kills
     assert ended.slowest_s < 1
