@@ -16,12 +16,13 @@ from sqlalchemy import Engine
 from harvester.clock import Clock
 from harvester.composition import Parts, assembled, open_store, paces, worker_of
 from harvester.config import Settings
+from harvester.delivery import Delivery, opened
 from harvester.errors import HarvesterError, StoreError, Throttled, Unavailable, WireError
 from harvester.jobs import Args, Dead, Done, Fill, NewJob, Retry, Snooze, namespace_page, repository, search_page
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.progress import Progress
 from harvester.records import Absent
-from harvester.store import queue, reads, runs
+from harvester.store import outbox, queue, reads, runs
 from harvester.store.holes import Holes, holes_of_run
 from harvester.store.moment import Moment
 from harvester.store.runs import Run
@@ -29,6 +30,9 @@ from harvester.targets import Target
 from harvester.worker import Report, Worker
 
 log = structlog.get_logger(__name__)
+
+TELL_S = 10.0
+"""At the end of a run, events are sent for so long; the rest stays in the outbox."""
 
 GC_THRESHOLD = (20_000, 20, 100)
 """Allocations and generations between collections: a page of tags alone makes hundreds of short-lived values."""
@@ -118,6 +122,8 @@ class Summary:
     rows: dict[str, int] = field(default_factory=dict)
     holes: list[Holes] = field(default_factory=list)
     """Repositories of this run of whose tags some are known by name only."""
+    untold: list[outbox.Standing] = field(default_factory=list)
+    """Receivers of events for which something is left in the outbox."""
 
     @property
     def exit_code(self) -> int:
@@ -162,7 +168,12 @@ async def _run(
     summary = Summary()
     progress = Progress(clock, request.is_quiet)
     pulls = paces(settings)["pulls"].limit > 0
-    async with assembled(settings, engine, clock, credential=credential, on_hold=progress.hold) as parts:
+    async with (
+        assembled(settings, engine, clock, credential=credential, on_hold=progress.hold) as parts,
+        opened(settings, parts.writer, parts.reader, clock) as delivery,
+    ):
+        # Before anything is harvested, so that receivers that are new hear of what this run finds.
+        await delivery.enrol()
         while await parts.writer.call(lambda connection: queue.prune(connection, Moment.of(clock.time()))):
             continue
         run = await parts.writer.call(
@@ -179,19 +190,23 @@ async def _run(
         worker = worker_of(parts, clock, run_id=run.id, on_report=on_report)
         with progress, _Signals(worker, summary):
             try:
-                await _work(worker, parts, run, clock, progress)
+                await _work(worker, parts, run, clock, progress, delivery)
                 summary.fatal = worker.fatal
             except StoreError as error:
                 summary.fatal = error
         summary.stored = progress.counts
         summary.requests = {budget: number for budget, number in parts.requests.items() if number}
         summary.redirects = parts.redirects
+        if not summary.is_interrupted and not isinstance(summary.fatal, StoreError):
+            summary.untold = await _told(delivery)
+        if delivery.requests:
+            summary.requests["webhooks"] = delivery.requests
         await asyncio.to_thread(_look_back, parts.reader, run, summary, request.fill, Moment.of(clock.time()))
     summary.seconds = clock.monotonic() - began
     return summary
 
 
-async def _work(worker: Worker, parts: Parts, run: Run, clock: Clock, progress: Progress) -> None:
+async def _work(worker: Worker, parts: Parts, run: Run, clock: Clock, progress: Progress, delivery: Delivery) -> None:
     async def is_over() -> bool:
         return await parts.writer.call(lambda connection: runs.finish_run(connection, run.id, Moment.of(clock.time())))
 
@@ -201,12 +216,23 @@ async def _work(worker: Worker, parts: Parts, run: Run, clock: Clock, progress: 
             progress.show(left, in_hand=worker.in_hand)
             await clock.sleep(progress.interval_s)
 
-    showing = asyncio.create_task(show())
+    beside = [asyncio.create_task(show()), asyncio.create_task(delivery.keep_on())]
     try:
         await worker.run(is_over)
     finally:
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _told(delivery: Delivery) -> list[outbox.Standing]:
+    """Receivers for which something is left after a last round."""
+    try:
+        await delivery.round(seconds=TELL_S)
+        return await delivery.standing()
+    except StoreError as error:
+        log.warning("notify.not_stored", reason=error.message)
+        return []
 
 
 class _Signals:

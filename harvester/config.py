@@ -6,7 +6,6 @@ names, and is kept apart from what may be printed. Only a proxy's address may ho
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
@@ -15,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+from harvester.checks import address_parts, printable, tables_of, unknown_key, web_address
 from harvester.egress import Egress
 from harvester.errors import ConfigError
+from harvester.notify import NOTIFY_KEYS, Notify, notifies
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target, parse_targets
 
@@ -62,6 +62,7 @@ class Settings:
     egress: tuple[Egress, ...] = ()
     """Empty: the one way out that there is by default, through `proxy` if that is set."""
     watch: tuple[Watch, ...] = ()
+    notify: tuple[Notify, ...] = ()
 
     @property
     def shown_database(self) -> str:
@@ -143,7 +144,7 @@ def _from_file(file: str | None) -> dict[str, Any]:
     flat = _flat(tree)
     known = [setting.toml for setting in _SETTINGS]
     if unknown := [key for key in flat if key not in known]:
-        raise ConfigError(f"{path}: " + "; ".join(_unknown(key, known) for key in unknown))
+        raise ConfigError(f"{path}: " + "; ".join(unknown_key(key, known) for key in unknown))
     return flat
 
 
@@ -166,13 +167,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     known = [setting.environment for setting in _SETTINGS if setting.environment]
     ours = [key for key in environment if key.startswith("HARVESTER_")]
     if unknown := [key for key in ours if key not in known]:
-        raise ConfigError("environment: " + "; ".join(_unknown(key, known) for key in unknown))
+        raise ConfigError("environment: " + "; ".join(unknown_key(key, known) for key in unknown))
     return {key: environment[key] for key in known if environment.get(key)}
-
-
-def _unknown(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"unknown setting `{key}`, did you mean `{near[0]}`?"
 
 
 def _checked(setting: _Setting, value: Any, name: str) -> Any:
@@ -183,46 +179,20 @@ def _checked(setting: _Setting, value: Any, name: str) -> Any:
         raise ConfigError(f"{name}{'' if setting.is_list else ':'} {error}") from error
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("takes a text")
-    if not value.isprintable():
-        raise ValueError("has characters that cannot be printed")
-    return value.strip()
-
-
 def _contact(value: Any) -> str:
-    text = _text(value)
+    text = printable(value)
     if not text.isascii() or any(character in text for character in "()\\"):
         raise ValueError("takes an address or a web page in plain ASCII, without brackets: it goes into the User-Agent")
     return text
 
 
-def _url(value: Any) -> str:
-    text = _text(value).rstrip("/")
-    parts = _parts(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("takes an http or https address")
-    if parts.username or parts.password:
-        raise ValueError("takes an address without a user name or password in it")
-    return text
-
-
-def _parts(text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        # Without the words of the library: they repeat the whole address, its password too.
-        raise ValueError("takes an address with a plain host name and, if any, a port from 1 to 65535") from None
-    return parts
+def _base(value: Any) -> str:
+    return web_address(value).rstrip("/")
 
 
 def _proxy(value: Any) -> str:
-    text = _text(value)
-    parts = _parts(text)
+    text = printable(value)
+    parts = address_parts(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("takes the address of an http or https proxy")
     return text
@@ -259,7 +229,7 @@ def _number(value: Any) -> int:
 def _egress(value: Any) -> tuple[Egress, ...]:
     found: list[Egress] = []
     numbers: dict[str, int] = {}
-    for number, row in enumerate(_tables(value, {"name": _route_name, "proxy": _proxy, "address": _address}), 1):
+    for number, row in enumerate(tables_of(value, {"name": _route_name, "proxy": _proxy, "address": _address}), 1):
         if "name" not in row:
             raise ValueError(f"{number}: name: is missing")
         route = Egress(**row)
@@ -284,8 +254,8 @@ def _egress(value: Any) -> tuple[Egress, ...]:
 
 def _watches(value: Any) -> tuple[Watch, ...]:
     found: list[Watch] = []
-    checks: dict[str, Callable[[Any], Any]] = {"target": _text, "tags": _tags, "layers": _layers, "every": _every}
-    for number, row in enumerate(_tables(value, checks), 1):
+    checks: dict[str, Callable[[Any], Any]] = {"target": printable, "tags": _tags, "layers": _layers, "every": _every}
+    for number, row in enumerate(tables_of(value, checks), 1):
         if "target" not in row:
             raise ValueError(f"{number}: target: is missing")
         try:
@@ -298,26 +268,8 @@ def _watches(value: Any) -> tuple[Watch, ...]:
     return tuple(found)
 
 
-def _tables(value: Any, checks: Mapping[str, Callable[[Any], Any]]) -> list[dict[str, Any]]:
-    """The tables of a list, each value checked. Raises `ValueError` that begins with the number of the table, from 1."""
-    if not isinstance(value, list):
-        raise ValueError("takes a list of tables: two brackets around its name, and under that its keys")
-    rows: list[dict[str, Any]] = []
-    for number, table in enumerate(value, 1):
-        if not isinstance(table, dict):
-            raise ValueError(f"{number}: takes a table with the keys {', '.join(f'`{key}`' for key in checks)}")
-        if unknown := [key for key in table if key not in checks]:
-            raise ValueError(f"{number}: " + "; ".join(_unknown(key, list(checks)) for key in unknown))
-        row: dict[str, Any] = {}
-        for key, one in table.items():
-            try:
-                row[key] = checks[key](one)
-            except ValueError as error:
-                raise ValueError(f"{number}: {key}: {error}") from error
-            except ConfigError as error:
-                raise ValueError(f"{number}: {error}") from error
-        rows.append(row)
-    return rows
+def _notifies(value: Any) -> tuple[Notify, ...]:
+    return notifies(tables_of(value, NOTIFY_KEYS))
 
 
 def _route_name(value: Any) -> str:
@@ -328,7 +280,7 @@ def _route_name(value: Any) -> str:
 
 def _address(value: Any) -> str:
     try:
-        found = ipaddress.ip_address(_text(value))
+        found = ipaddress.ip_address(printable(value))
     except ValueError:
         found = None
     if found is None or found.is_unspecified or found.is_multicast:
@@ -337,11 +289,11 @@ def _address(value: Any) -> str:
 
 
 def _tags(value: Any) -> TagPolicy:
-    return TagPolicy.parse(_text(value), option="tags:")
+    return TagPolicy.parse(printable(value), option="tags:")
 
 
 def _layers(value: Any) -> LayerPolicy:
-    return LayerPolicy.parse(_text(value), option="layers:")
+    return LayerPolicy.parse(printable(value), option="layers:")
 
 
 def _every(value: Any) -> int:
@@ -353,12 +305,12 @@ def _every(value: Any) -> int:
 
 
 _SETTINGS = (
-    _Setting("database", "database", "HARVESTER_DATABASE", _text),
-    _Setting("hub_url", "hub.url", "HARVESTER_HUB_URL", _url),
-    _Setting("auth_url", "registry.auth_url", "HARVESTER_AUTH_URL", _url),
-    _Setting("registry_url", "registry.url", "HARVESTER_REGISTRY_URL", _url),
-    _Setting("username", "auth.username", "DOCKERHUB_USERNAME", _text),
-    _Setting("token_file", "auth.token_file", "DOCKERHUB_TOKEN_FILE", _text),
+    _Setting("database", "database", "HARVESTER_DATABASE", printable),
+    _Setting("hub_url", "hub.url", "HARVESTER_HUB_URL", _base),
+    _Setting("auth_url", "registry.auth_url", "HARVESTER_AUTH_URL", _base),
+    _Setting("registry_url", "registry.url", "HARVESTER_REGISTRY_URL", _base),
+    _Setting("username", "auth.username", "DOCKERHUB_USERNAME", printable),
+    _Setting("token_file", "auth.token_file", "DOCKERHUB_TOKEN_FILE", printable),
     _Setting("contact", "contact", "HARVESTER_CONTACT", _contact),
     _Setting("proxy", "proxy", "HARVESTER_PROXY", _proxy),
     _Setting("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", _per_minute),
@@ -366,6 +318,7 @@ _SETTINGS = (
     _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
     _Setting("egress", "egress", None, _egress, is_list=True),
     _Setting("watch", "watch", None, _watches, is_list=True),
+    _Setting("notify", "notify", None, _notifies, is_list=True),
 )
 
 assert {setting.field for setting in _SETTINGS} == {field.name for field in fields(Settings)}

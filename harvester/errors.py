@@ -20,6 +20,7 @@
         StoreUnusable           it cannot be written now: disk full, locked, damaged; no job's fault
         SchemaMismatch          the schema is not this program's: exit 3
         LeaseLost               somebody else owns the job now
+      NotDelivered              a receiver of events did not take one: told again later, or never
 
 A class's docstring is its message where none is given.
 """
@@ -165,3 +166,14 @@ class SchemaMismatch(StoreError):
 
 class LeaseLost(StoreError):
     """Another process owns the job now."""
+
+
+class NotDelivered(HarvesterError):
+    """A receiver of events did not take one."""
+
+    def __init__(self, message: str, *, is_final: bool = False, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+        """Whether the receiver will never take this one."""
+        self.retry_after = retry_after
+        """Seconds for which the receiver wants to be left alone."""

@@ -6,6 +6,7 @@ whatever is repeated.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any, TypeGuard
@@ -52,6 +53,33 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     def rank(self) -> int:
         """1 to 3, the most urgent first."""
         return RANKS[self.kind]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One change as a receiver is told of it."""
+
+    id: int
+    kind: str
+    rank: int
+    observed_at: str
+    happened_at: str | None = None
+    repository: str | None = None
+    tag: str | None = None
+    detail: dict[str, Any] = {}
+
+    @property
+    def subject(self) -> str:
+        """`library/nginx:1.27`, `library/nginx`, or nothing: events of one subject are told of in their order."""
+        return f"{self.repository}:{self.tag}" if self.tag else self.repository or ""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        return f"{self.kind} {self.subject}".strip()
+
+    def as_json(self) -> str:
+        """JSON object in plain ASCII: whatever strangers wrote survives every way there is."""
+        return json.dumps(msgspec.structs.asdict(self), ensure_ascii=True)
 
 
 RANK_WORDS = {1: "urgent", 2: "notable", 3: "routine"}

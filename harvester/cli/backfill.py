@@ -12,6 +12,7 @@ from harvester.errors import CredentialsRefused
 if TYPE_CHECKING:
     from harvester.backfill import Summary
     from harvester.jobs import Fill
+    from harvester.store.outbox import Standing
     from harvester.store.reads import Incomplete
 
 
@@ -129,6 +130,7 @@ def _complain(summary: Summary) -> None:
             f"refused: {refused} rows of impossible shape or value; samples are in the table `events`, kind `drift`"
         )
     lines += [f"failed: {one.key}: {one.last_error}" for one in summary.dead]
+    lines += [_untold(one) for one in summary.untold]
     for line in lines[:MOST_LINES]:
         click.echo(line, err=True)
     if len(lines) > MOST_LINES:
@@ -148,6 +150,12 @@ def _incomplete(one: Incomplete) -> str:
     if (one.kind, one.stop_reason) == ("search", "wall"):
         why = "a search shows no more than that (wall)"
     return f"incomplete: {one.kind} of {one.subject}: {one.rows} of {count} rows, {why}"
+
+
+def _untold(one: Standing) -> str:
+    parts = [f"{number} events {what}" for number, what in ((one.waiting, "wait"), (one.dead, "given up")) if number]
+    error = f": {one.last_error}" if one.last_error else ""
+    return f"not told: {one.notifier}: {', '.join(parts)}{error}; `harvester notify` sends what is due"
 
 
 _FIRST_404 = "404; remembered, asked again in the next pass"

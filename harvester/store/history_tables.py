@@ -127,6 +127,8 @@ class Notifier(Base):
     last_event_id: Mapped[Count]
     """Events up to this one have been looked at: what its filters let through stands in `deliveries`."""
     enrolled_at: Mapped[Instant]
+    uuid: Mapped[str]
+    """Random: keeps the ids in its feed apart from those of every other database's."""
 
 
 class Delivery(Base):

@@ -70,6 +70,8 @@ class Call:
     follow: Follow = "same-origin"
     body_cap: int | None = None
     """Bytes, after inflating; null: the transport's own."""
+    is_foreign: bool = False
+    """Whether it goes to somebody else than Docker Hub: any answer is returned, redirects too, its body as far as it came."""
 
     def __repr__(self) -> str:
         return f"Call({self.method} {shown(self.url)})"
@@ -77,7 +79,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """A 2xx answer, read whole and inflated."""
+    """A 2xx answer, read whole and inflated; to a foreign call, any answer."""
 
     status: int
     headers: Headers

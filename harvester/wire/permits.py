@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Budget = Literal["hub", "search", "registry", "pulls", "tokens", "logins"]
-"""Hub API; of it the search; free registry requests; manifest GETs; registry tokens; Hub logins (wire reference, 13)."""
+Budget = Literal["hub", "search", "registry", "pulls", "tokens", "logins", "webhooks"]
+"""Hub API; of it the search; free registry requests; manifest GETs; registry tokens; Hub logins (wire reference, 13).
+
+The last one is not Docker Hub's: what is sent to the operator's own receivers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from harvester.wire.answers import Answer, Headers
 from harvester.wire.permits import Budget, Reading
 
 ALL_BUDGETS: tuple[Budget, ...] = ("hub", "search", "registry", "pulls", "tokens", "logins")
+"""What Docker Hub counts."""
 
 LONGEST_WAIT_S = 24 * 3600.0
 DEFAULT_WAIT_S = 60.0

@@ -66,7 +66,7 @@ class Transport:
         """
         if not user_agent.isascii() or not user_agent.isprintable():
             raise ConfigError("the user agent must be printable ASCII")
-        self.requests: dict[Budget, int] = dict.fromkeys(ALL_BUDGETS, 0)
+        self.requests: dict[Budget, int] = dict.fromkeys((*ALL_BUDGETS, "webhooks"), 0)
         """Requests sent, by the first budget of each call."""
         self.redirects = 0
         """Redirects followed; each was a request of its own."""
@@ -96,7 +96,8 @@ class Transport:
         }
 
     async def send(self, call: Call) -> Answer:
-        """The 2xx answer to `call`. Raises the errors of `refusals.refusal`, and what the way there may do:
+        """The 2xx answer to `call`, any answer to a foreign one. Raises the errors of `refusals.refusal`, and what the way there
+        may do:
 
         `Unreachable` without a connection, `Unavailable` for time-outs and cut or corrupt bodies, `TooLarge` beyond the
         cap, `Drift` for a redirect that is not followed.
@@ -113,6 +114,8 @@ class Transport:
                 answer = await self._exchange(request, call, at, left_s)
             finally:
                 self._permits.ended(call.budgets)
+            if call.is_foreign:
+                return answer
             if answer.status not in _REDIRECTS:
                 return await self._settled(answer, call, is_own=hop == 0 or _origin(url) == _origin(call.url))
             target = _target(url, answer, call)
@@ -203,7 +206,8 @@ class Transport:
 
     async def _body(self, response: httpx.Response, headers: Headers, call: Call, at: str) -> bytes:
         status = response.status_code
-        is_success = 200 <= status < 300
+        # What somebody else's answer says beyond its status is of no use.
+        is_success = 200 <= status < 300 and not call.is_foreign
         cap = (call.body_cap if call.body_cap is not None else self._body_cap) if is_success else ERROR_BODY_CAP
         reader = _Body(cap, headers.lower("content-encoding"))
         try:
@@ -229,7 +233,7 @@ class Transport:
             return reader.part()
         except httpx.TransportError:
             # A limiter's word counts also when its body is cut (wire reference, 13.3).
-            if status == 429:
+            if status == 429 or call.is_foreign:
                 return reader.part()
             raise
 

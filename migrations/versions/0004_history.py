@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("last_event_id", sa.BigInteger(), nullable=False),
         sa.Column("enrolled_at", INSTANT, nullable=False),
+        sa.Column("uuid", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_notifiers")),
         sqlite_with_rowid=False,
     )

@@ -39,7 +39,7 @@ _FILL = (
     "INSERT INTO listing_names (listing_id, name) SELECT n, 'ns/r' || n FROM series",
     """INSERT INTO events (observed_at, kind, repository_id, tag_id, detail)
         SELECT :now, 'drift', n, n, '{}' FROM series""",
-    "INSERT INTO notifiers (name, last_event_id, enrolled_at) SELECT 'n' || n, n, :now FROM series WHERE n <= 5",
+    "INSERT INTO notifiers (name, last_event_id, enrolled_at, uuid) SELECT 'n' || n, n, :now, 'u' || n FROM series WHERE n <= 5",
     """INSERT INTO deliveries (notifier, event_id, subject, state, run_at, finished_at)
         SELECT 'n' || (n % 5), n, 'ns/r' || (n / 20), CASE WHEN n % 10 THEN 'done' ELSE 'waiting' END, :now,
             CASE WHEN n % 10 THEN :now END FROM series""",

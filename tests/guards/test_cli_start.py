@@ -15,7 +15,7 @@ from harvester.cli import COMMANDS, cli
 
 HEAVY = {"sqlalchemy", "httpx", "rich", "alembic", "structlog"}
 CONTRACT = (
-    *("backfill", "run", "plan", "status", "limits", "events", "jobs", "query", "whois", "diff", "db"),
+    *("backfill", "run", "plan", "status", "limits", "events", "notify", "jobs", "query", "whois", "diff", "db"),
     "doctor",
 )
 """Every command that the contract knows; those that are not built yet are not listed."""

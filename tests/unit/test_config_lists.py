@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from harvester.config import Settings, Watch, load
 from harvester.egress import Egress
 from harvester.errors import ConfigError
+from harvester.notify import Notify
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target
 from tests.unit.test_config import SECRET, written
@@ -22,9 +23,18 @@ NGINX = Target("repository", "library/nginx")
 DAY = 86_400
 
 # List, its keys with the default as TOML or null, and a table that is right.
-LISTS: dict[str, tuple[dict[str, str | None], str]] = {
+LISTS: dict[str, tuple[dict[str, Any], str]] = {
     "egress": ({"name": None, "proxy": None, "address": None}, 'name = "a"'),
     "watch": ({"target": None, "tags": "all", "layers": "latest", "every": "24h"}, 'target = "nginx"'),
+    "notify": (
+        {
+            **dict.fromkeys(("name", "to", "url", "url_file", "secret_file", "command", "file", "urls_file")),
+            "kinds": None,
+            "targets": None,
+            "rank": 3,
+        },
+        'to = "atom", file = "a"',
+    ),
 }
 
 
@@ -240,6 +250,8 @@ def test_the_table_of_these_tests_has_every_list_and_key() -> None:
     assert set(LISTS) == {field.name for field in fields(Settings) if field.default == ()}
     assert set(LISTS["egress"][0]) == {field.name for field in fields(Egress)}
     assert set(LISTS["watch"][0]) == {field.name for field in fields(Watch)} - {"targets"}
+    assert set(LISTS["notify"][0]) == {field.name for field in fields(Notify)}
+    assert Notify(name="a", to="atom").rank == LISTS["notify"][0]["rank"]
     assert (TagPolicy("all"), LayerPolicy("latest"), DAY) == (
         *(getattr(Watch(target="", targets=()), key) for key in ("tags", "layers")),
         Watch(target="", targets=()).every,
@@ -254,7 +266,8 @@ def test_what_is_no_list_is_refused(key: str, value: str) -> None:
 
 @pytest.mark.parametrize("key", LISTS)
 def test_a_table_with_single_brackets_is_refused_as_such(key: str) -> None:
-    assert refused(f"[{key}]\n{LISTS[key][1]}").startswith(f"[[{key}]] takes a list of tables: two brackets")
+    table = LISTS[key][1].replace(", ", "\n")
+    assert refused(f"[{key}]\n{table}").startswith(f"[[{key}]] takes a list of tables: two brackets")
 
 
 @pytest.mark.parametrize("key", LISTS)

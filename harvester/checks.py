@@ -1,0 +1,75 @@
+"""What a value in the configuration may be, and how it reads where it may not. Rank 0, pure.
+
+Every check takes what TOML or the environment gave and returns it in its one form, or raises `ValueError` with a sentence that
+repeats nothing secret: an address may hold a password.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from harvester.errors import ConfigError
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """What is said of a key that is not known, with the nearest one that is."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"unknown setting `{key}`, did you mean `{near[0]}`?"
+
+
+def printable(value: Any) -> str:
+    """A text in one line."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("takes a text")
+    if not value.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return value.strip()
+
+
+def web_address(value: Any) -> str:
+    """An http or https address as it is written, without a user and a password in it."""
+    text = printable(value)
+    parts = address_parts(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("takes an http or https address")
+    if parts.username or parts.password:
+        raise ValueError("takes an address without a user name or password in it")
+    return text
+
+
+def address_parts(text: str) -> SplitResult:
+    """An address in its parts."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        # Without the words of the library: they repeat the whole address, its password too.
+        raise ValueError("takes an address with a plain host name and, if any, a port from 1 to 65535") from None
+    return parts
+
+
+def tables_of(value: Any, checks: Mapping[str, Callable[[Any], Any]]) -> list[dict[str, Any]]:
+    """The tables of a list, each value checked. Raises `ValueError` that begins with the number of the table, from 1."""
+    if not isinstance(value, list):
+        raise ValueError("takes a list of tables: two brackets around its name, and under that its keys")
+    rows: list[dict[str, Any]] = []
+    for number, table in enumerate(value, 1):
+        if not isinstance(table, dict):
+            raise ValueError(f"{number}: takes a table with the keys {', '.join(f'`{key}`' for key in checks)}")
+        if unknown := [key for key in table if key not in checks]:
+            raise ValueError(f"{number}: " + "; ".join(unknown_key(key, list(checks)) for key in unknown))
+        row: dict[str, Any] = {}
+        for key, one in table.items():
+            try:
+                row[key] = checks[key](one)
+            except ValueError as error:
+                raise ValueError(f"{number}: {key}: {error}") from error
+            except ConfigError as error:
+                raise ValueError(f"{number}: {error}") from error
+        rows.append(row)
+    return rows
