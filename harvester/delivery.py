@@ -149,7 +149,11 @@ class Delivery:
             raise ConfigError(f"there is no notifier {notifier}; the configuration has {known or 'none'}")
         await self.enrol()
         now = instant(self.clock.time())
-        await line.receiver.send(Event(id=0, kind="test", rank=3, observed_at=now, detail={"test": "nothing happened"}))
+        test = Event(id=0, kind="test", rank=3, observed_at=now, detail={"test": "nothing happened"})
+        try:
+            await line.receiver.send(test)
+        except NotDelivered as error:
+            raise NotDelivered(f"{notifier}: {error.message}") from None
 
     async def revive(self) -> int:
         """Put what is dead back into the outbox; how many events that were."""

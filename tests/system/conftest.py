@@ -64,7 +64,7 @@ class Harvester:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def start(self, hub: FakeHub, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, hub: FakeHub | None, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(*arguments),
             env=self.environment(hub),
