@@ -70,7 +70,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def subject(self) -> str:
         """`library/nginx:1.27`, `library/nginx`, or nothing: events of one subject are told of in their order."""
-        return f"{self.repository}:{self.tag}" if self.tag else self.repository or ""
+        return f"{self.repository}:{self.tag}" if self.repository and self.tag else self.repository or ""
 
     @property
     def title(self) -> str:

@@ -13,10 +13,12 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from harvester import jobs
+from harvester.events import Event
 from harvester.jobs import Args, Done, Harvest, Job, Settled
 from harvester.policy import LayerPolicy
 from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
 from harvester.store import answers, facts, migrate, queue, runs, statements
+from harvester.store import facts, migrate, outbox, queue, runs, statements
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -28,6 +30,7 @@ NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
     *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events")
+    *("instructions", "repositories", "harvested_digests", "listing_names", "events", "deliveries")
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 
@@ -126,6 +129,7 @@ def job(kind: jobs.Kind, args: Args, key: str = "x") -> Job:
     return Job(1, kind, key, args, 1, NOW.text)
 
 
+A_CHANGE = Event(id=10, kind="drift", rank=3, observed_at=NOW.text)
 PARTS = tuple(range(0, 64, 3))
 A_JOB = jobs.images(Args(subject="ns1/r1", digest="sha256:t2"))
 A_JOB_CLAIMED = job("tags.page", Args(subject="ns1/r1"))
@@ -257,6 +261,26 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "image by digest": (
         stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
         "SEARCH i USING INDEX sqlite_autoindex_images_1 (digest=?)",
+    ),
+    "new events": (
+        lambda c: outbox.enrol(c, "n1", lambda event: True, NOW),
+        "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+    "an event once for each receiver": (
+        lambda c: outbox.due(c, "n1", NOW, 100),
+        "SEARCH d USING INDEX uq_deliveries_notifier_event_id (notifier=? AND event_id=?)",
+    ),
+    "the oldest of each subject": (
+        lambda c: outbox.due(c, "n1", NOW, 100),
+        "SEARCH deliveries USING INDEX ix_deliveries_waiting (notifier=?)",
+    ),
+    "what a feed holds": (
+        lambda c: outbox.latest(c, "n1", lambda event: True, most=100, looked_at=20_000),
+        "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)",
+    ),
+    "taking a delivery": (
+        lambda c: outbox.take(c, outbox.Delivery(10, A_CHANGE, 0), NOW),
+        "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
     ),
     "pull history of a day": (
         stored(RepositorySeen(repository=A_REPOSITORY)),
