@@ -235,6 +235,20 @@ def test_a_backfill_tells_what_it_finds_and_shows_the_budget(harvester: Harveste
     assert (budget["limit"], budget["window_s"]) == (60, 60.0)
 
 
+def test_the_first_backfill_with_a_receiver_tells_it_what_that_finds(harvester: Harvester, receiver: Receiver) -> None:
+    configured(harvester, receiver)
+    happen(harvester, 2)
+    with closing(sqlite3.connect(harvester.database)) as connection, connection:
+        connection.execute(
+            """CREATE TRIGGER noted AFTER INSERT ON repositories BEGIN INSERT INTO events (observed_at, kind, repository_id, detail)
+            VALUES ('2026-11-20T16:00:00Z', 'repository.new', NEW.id, '{}'); END"""
+        )
+    with FakeHub(World.small(), limits=FAST) as hub:
+        assert harvester.run(hub, "backfill", "acme/web").returncode == 0
+    assert "acme/web" in {event["repository"] for event in receiver.taken}
+    assert min(event["id"] for event in receiver.taken) == 3, "and nothing of before"
+
+
 def test_a_receiver_that_fails_is_a_line_and_not_the_backfills_fault(harvester: Harvester, receiver: Receiver) -> None:
     configured(harvester, receiver)
     receiver.close()

@@ -12,6 +12,7 @@ from harvester.errors import NotDelivered, Throttled
 from harvester.wire.transport import Transport
 from harvester.wire.webhook import Webhook, signature
 from tests.wire.conftest import AGENT, NOW, FarEnd, NotedPermits, StandingClock
+from tests.wire.test_transport import streamed
 
 pytestmark = pytest.mark.anyio
 URL = "https://hooks.example.org/T0/very-secret?key=very-secret"
@@ -87,6 +88,11 @@ async def test_a_refusal_closes_no_budget_and_says_no_more_than_host_and_status(
     assert refused.value.__suppress_context__ or refused.value.__cause__ is None
     assert (permits.closed, permits.blocked, permits.seen) == ([], [], [])
     assert len(far_end.requests) == 1
+
+
+async def test_it_has_the_event_though_its_answer_is_cut(webhook: Webhook, far_end: FarEnd) -> None:
+    far_end.on(f"POST {URL}", lambda request: streamed(b"{", httpx.ReadError("cut")))
+    await webhook.send(7, BODY)
 
 
 async def test_our_own_limiter_is_heard(clock: StandingClock, far_end: FarEnd) -> None:
