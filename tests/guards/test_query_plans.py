@@ -17,8 +17,7 @@ from harvester.events import Event
 from harvester.jobs import Args, Done, Harvest, Job, Settled
 from harvester.policy import LayerPolicy
 from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
-from harvester.store import answers, facts, migrate, queue, runs, statements
-from harvester.store import facts, migrate, outbox, queue, runs, statements
+from harvester.store import answers, facts, migrate, outbox, queue, runs, statements
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -29,8 +28,8 @@ ROWS = 3000
 NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
-    *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events")
-    *("instructions", "repositories", "harvested_digests", "listing_names", "events", "deliveries")
+    *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events"),
+    "deliveries",
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 
