@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from harvester.jobs import Harvest, Job, NewJob, tag_names, walk_key
+from harvester.jobs import repositories as jobs_of
 from harvester.records import (
     Absent,
     Drifted,
@@ -21,9 +21,10 @@ from harvester.records import (
     TagsSeen,
     WalkStep,
 )
-from harvester.store import walls
+from harvester.store import vanishing, walls
 from harvester.store.absences import store_absence
 from harvester.store.census import after_census, close_missing, store_names, with_census
+from harvester.store.drifts import store_drifts
 from harvester.store.freshness import layers_of_stored
 from harvester.store.layers import store_layers
 from harvester.store.listings import open_walk, record_step
@@ -32,14 +33,7 @@ from harvester.store.repositories import repository_id, seen_earlier, store_repo
 from harvester.store.statements import Statement
 from harvester.store.stops import tags_stop, wall_stop
 from harvester.store.tags import store_tags
-
-_DRIFT = Statement(
-    "seen repository detail",
-    """
-    INSERT INTO events (observed_at, kind, repository_id, detail)
-    VALUES (:seen, 'drift', (SELECT id FROM repositories WHERE full_name = :repository), :detail)
-    """,
-)
+from harvester.store.walk_events import tell_cut_short, tell_new
 
 _SEEN_BY_NAME = Statement(
     "namespace name full_name is_official seen",
@@ -83,22 +77,23 @@ def store_harvest(connection: Connection, job: Job, harvest: Harvest, seen: Mome
                 counts["images"] += store_layers(connection, record, seen)
                 counts["without_layers"] += not any(image.layers for image in record.images)
             case Absent():
-                store_absence(connection, record, seen, fresh_after=job.fresh_after)
+                asked = store_absence(connection, record, seen, fresh_after=job.fresh_after)
+                stored.follow_ups += jobs_of(job.args, [(name, None, None) for name in asked])
                 counts["absent"] += 1
             case Drifted():
                 drifts.append(record)
+    new: frozenset[str] = frozenset()
     if repositories:
-        store_repositories(connection, repositories, seen)
+        new = store_repositories(connection, repositories, seen)
         for repository in repositories:
             counts["repositories" if repository.source == "detail" else "listed"] += 1
     if walk is not None:
-        _store_walk(connection, job, harvest, walk, tags, names, stored, seen)
+        _store_walk(connection, job, harvest, walk, tags, names, new, stored, seen)
     else:
         for record in tags:
             known = _known_id(connection, record.repository, seen)
             counts["tags"] += store_tags(connection, known, record.tags, seen, source=record.source).stored
-    for drifted in drifts:
-        _store_drift(connection, drifted, seen)
+    store_drifts(connection, drifts, seen)
     counts["refused"] += len(drifts)
     if job.kind == "repository":
         stored.follow_ups = tuple(with_census(connection, stored.follow_ups, fresh_after=job.fresh_after))
@@ -112,6 +107,7 @@ def _store_walk(
     walk: WalkStep,
     pages: list[TagsSeen],
     names: NamesSeen | None,
+    new: frozenset[str],
     stored: Stored,
     seen: Moment,
 ) -> None:
@@ -122,6 +118,7 @@ def _store_walk(
         is_any = bool(pages) or names is not None
         known = _known_id(connection, walk.subject, seen) if is_any else repository_id(connection, walk.subject)
     opened = open_walk(connection, walk, known, seen)
+    tell_new(connection, walk, opened.listing_id, new, seen)
     shown: list[Tag] = []
     changed: frozenset[str] = frozenset()
     for page in pages:
@@ -161,6 +158,12 @@ def _store_walk(
     )
     if met_all_since is not None and known is not None:
         close_missing(connection, known, walk.subject, met_all_since, seen)
+    if walk.stop_reason is not None and not job.args.only and job.args.name_filter is None:
+        tell_cut_short(connection, walk, opened.listing_id, seen)
+    if walk.kind == "namespace" and walk.stop_reason == "end":
+        fresh_after = job.fresh_after
+        asked = vanishing.after_list(connection, walk.subject, opened.listing_id, fresh_after=fresh_after, seen=seen)
+        stored.follow_ups += jobs_of(job.args, [(name, None, None) for name in asked])
     if walk.kind == "tags" and walk.stop_reason == "wall":
         # What lies beyond the wall has names at least.
         stored.follow_ups += (tag_names(msgspec.structs.replace(job.args, page=1, query=None, rows=0)),)
@@ -177,14 +180,3 @@ def _known_id(connection: Connection, full_name: str, seen: Moment) -> int:
     else:
         seen_earlier(connection, full_name, seen)
     return known
-
-
-def _store_drift(connection: Connection, drifted: Drifted, seen: Moment) -> None:
-    detail = {
-        "subject": drifted.subject,
-        "asked": drifted.url,
-        "path": drifted.refused.path,
-        "reason": drifted.refused.reason,
-        "sample": drifted.refused.sample,
-    }
-    _DRIFT.run(connection, (seen.text, drifted.subject, json.dumps(detail, ensure_ascii=True)))

@@ -171,9 +171,18 @@ def incomplete_of_run(connection: Connection, run_id: int, since: str) -> list[I
     return [Incomplete(*row) for row in _RUN_INCOMPLETE.all(connection, (run_id, since, False, ":1", ":", ";"))]
 
 
+# A repository that is live still, and a namespace of which one is, are not believed to be gone (`vanishing`).
+_ABSENT_AGAIN = """
+    SELECT subject FROM absences WHERE passes > 1 AND subject IN ({values})
+        AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.full_name = subject AND r.gone_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.namespace = substr(subject, 1, length(subject) - 2)
+            AND r.namespace || '/*' = subject AND r.gone_at IS NULL)
+"""
+
+
 def absent_again(connection: Connection, subjects: list[str]) -> list[str]:
-    """Those of the subjects that answered 404 in more than one pass."""
-    rows = select_in(connection, "SELECT subject FROM absences WHERE passes > 1 AND subject IN ({values})", subjects)
+    """Those of the subjects that answered 404 in more than one pass, and of which that is believed."""
+    rows = select_in(connection, _ABSENT_AGAIN, subjects)
     again = {row[0] for row in rows}
     return [subject for subject in subjects if subject in again]
 

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from harvester.names import OFFICIAL
 from harvester.records import Repository
 from harvester.store.moment import DAY_S, Moment
+from harvester.store.sightings import look
 from harvester.store.statements import Statement
+from harvester.store.vanishing import end_alarms
 
 SOURCES = {"detail": 1, "listing": 2, "search": 3}
 """`pull_history.source`; the view has the words."""
@@ -23,7 +25,14 @@ _SAID = """
 """.split()
 """Columns that an answer may fill; kept where it says nothing."""
 
-_KEPT = ", ".join(f"{column} = COALESCE(excluded.{column}, repositories.{column})" for column in _SAID)
+# A search may show what was written long ago: it fills the description where there is none.
+_KEPT = ", ".join(
+    f"{column} = COALESCE(excluded.{column}, repositories.{column})"
+    if column != "description"
+    else """description = CASE WHEN :is_proof THEN COALESCE(excluded.description, repositories.description)
+        ELSE COALESCE(repositories.description, excluded.description) END"""
+    for column in _SAID
+)
 
 # A row of which only tags were seen has yet to be described, at whatever time.
 _UPSERT = Statement(
@@ -76,8 +85,12 @@ def repository_id(connection: Connection, full_name: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def store_repositories(connection: Connection, repositories: list[Repository], seen: Moment) -> None:
-    """Insert or update the rows, note today's pull counts, and take back what was said of their absence."""
+def store_repositories(connection: Connection, repositories: list[Repository], seen: Moment) -> frozenset[str]:
+    """Insert or update the rows, note today's pull counts, and take back what was said of their absence.
+
+    The names that were never seen before. What changed of the others is appended to the events.
+    """
+    repositories, new = look(connection, repositories, seen)
     rows = [_row(repository, seen) for repository in repositories]
     if _UPSERT.many(connection, rows) < len(rows):
         _FILL.many(connection, [(*row[4:-2], row[2], seen.text) for row in rows])
@@ -90,7 +103,10 @@ def store_repositories(connection: Connection, repositories: list[Repository], s
         ],
     )
     # A search may show what is gone already (wire reference, 22.32): it proves nothing.
-    _FORGET_ABSENCE.many(connection, [(r.full_name, seen.text) for r in repositories if r.source != "search"])
+    proven = [r for r in repositories if r.source != "search"]
+    _FORGET_ABSENCE.many(connection, [(r.full_name, seen.text) for r in proven])
+    end_alarms(connection, {r.namespace for r in proven}, seen)
+    return new
 
 
 def seen_earlier(connection: Connection, full_name: str, seen: Moment) -> None:

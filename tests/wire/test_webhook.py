@@ -12,7 +12,7 @@ from harvester.errors import NotDelivered, Throttled
 from harvester.wire.transport import Transport
 from harvester.wire.webhook import Webhook, signature
 from tests.wire.conftest import AGENT, NOW, FarEnd, NotedPermits, StandingClock
-from tests.wire.test_transport import streamed
+from tests.wire.test_transport_bodies import streamed
 
 pytestmark = pytest.mark.anyio
 URL = "https://hooks.example.org/T0/very-secret?key=very-secret"
