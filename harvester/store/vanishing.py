@@ -109,11 +109,12 @@ _404S = Statement(
 _WALKS_OF_PASS = Statement(
     "newest fresh_after",
     """
-    SELECT stop_reason FROM listings WHERE id > (SELECT max(id) FROM listings) - :newest AND started_at >= :fresh_after
+    SELECT stop_reason, kind, rows FROM listings WHERE id > (SELECT max(id) FROM listings) - :newest AND started_at >= :fresh_after
         AND finished_at IS NOT NULL
     """,
 )
 
+_OF_REPOSITORIES = ("namespace", "search")
 _REFUSED = ("error", "denied", "throttled")
 
 
@@ -147,11 +148,9 @@ def is_believed(
     is_alarm = _judged(connection, namespace, fresh_after, seen)
     if passes < 2:
         return False
-    if _has_lasted(passes, first_missing_at, seen):
+    if _has_lasted(passes, first_missing_at, seen) or _alarm_has_lasted(connection, namespace, seen):
         return True
-    if is_alarm:
-        return _alarm_has_lasted(connection, namespace, seen)
-    return not _misbehaves(connection, namespace, fresh_after, seen)
+    return not is_alarm and not _misbehaves(connection, namespace, fresh_after, seen)
 
 
 def end_alarms(connection: Connection, namespaces: Collection[str], seen: Moment) -> None:
@@ -223,8 +222,8 @@ def _misbehaves(connection: Connection, namespace: str, fresh_after: str, seen: 
     number = int(found[0])
     if number < RUN_OF_404S:
         return False
-    ends = [row[0] for row in _WALKS_OF_PASS.all(connection, (LOOKED_BACK, fresh_after))]
-    answered = sum(1 for end in ends if end not in _REFUSED)
+    walks = _WALKS_OF_PASS.all(connection, (LOOKED_BACK, fresh_after))
+    answered = sum(rows if kind in _OF_REPOSITORIES else 1 for end, kind, rows in walks if end not in _REFUSED)
     return answered < min(LOOKED_BACK // 2, (MOST_MISSING - 1) * number)
 
 
