@@ -118,7 +118,7 @@ def _store_walk(
         is_any = bool(pages) or names is not None
         known = _known_id(connection, walk.subject, seen) if is_any else repository_id(connection, walk.subject)
     opened = open_walk(connection, walk, known, seen)
-    tell_new(connection, walk, opened.listing_id, new, seen)
+    tell_new(connection, walk, new, seen)
     shown: list[Tag] = []
     changed: frozenset[str] = frozenset()
     for page in pages:

@@ -19,9 +19,9 @@ CUT_SHORT = ("wall", "error", "denied", "throttled")
 """Reasons for which a walk ends before its list does."""
 
 _WALKED_WHOLE = Statement(
-    "kind subject yes listing_id",
+    "kind subject yes",
     """
-    SELECT started_at FROM listings WHERE kind = :kind AND subject = :subject AND is_complete = :yes AND id < :listing_id
+    SELECT started_at FROM listings WHERE kind = :kind AND subject = :subject AND is_complete = :yes
     ORDER BY id DESC LIMIT 1
     """,
 )
@@ -40,11 +40,11 @@ _BEFORE = Statement(
 )
 
 
-def tell_new(connection: Connection, step: WalkStep, listing_id: int, new: Collection[str], seen: Moment) -> None:
+def tell_new(connection: Connection, step: WalkStep, new: Collection[str], seen: Moment) -> None:
     """Append an event for each repository, never seen before, on a list that an earlier walk had seen whole."""
     if not new:
         return
-    whole = _WALKED_WHOLE.first(connection, (step.kind, step.subject, True, listing_id))
+    whole = _WALKED_WHOLE.first(connection, (step.kind, step.subject, True))
     if whole is None:
         return
     rows = select_in(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from harvester.clock import instant
@@ -36,7 +37,7 @@ def row(full_name: str, **changes: Any) -> RepositorySeen:
 
 
 def listed(
-    db: Database, shown: list[str] | list[RepositorySeen], *, day: float, count: int | None = None, **changes: Any
+    db: Database, shown: Sequence[str | RepositorySeen], *, day: float, count: int | None = None, **changes: Any
 ) -> list[str]:
     """A walk of one page in a pass of that day; the repositories that are asked for by name because of it."""
     rows = [row(one) if isinstance(one, str) else one for one in shown]

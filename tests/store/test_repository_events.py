@@ -160,6 +160,12 @@ def test_the_long_description_may_say_so_and_the_short_one_then_says_nothing_new
     assert detail["text"].startswith("# **DEPRECATION NOTICE**")
 
 
+def test_a_long_description_that_said_so_at_first_sight_makes_the_short_one_no_news(db: Database) -> None:
+    db.keep(seen(WEB, date_registered=REGISTERED, description="a door", full_description="# DEPRECATION NOTICE"))
+    db.keep(row(WEB, description="DEPRECATED; a door"), at=NOW + 1)
+    assert kinds(db) == [("repository.described", WEB)]
+
+
 def test_what_is_deprecated_at_first_sight_is_silent(db: Database) -> None:
     db.keep(row(WEB, description="DEPRECATED; a door"))
     db.keep(row(WEB, description="DEPRECATED; a gate"), at=NOW + 1)
