@@ -53,14 +53,13 @@ _MISSING = Statement(
 _LIVE = Statement("namespace", "SELECT count(*) FROM repositories WHERE namespace = :namespace AND gone_at IS NULL")
 _ALL = Statement(
     "namespace",
-    "SELECT full_name FROM repositories WHERE namespace = :namespace AND gone_at IS NULL ORDER BY full_name",
+    "SELECT full_name FROM repositories WHERE namespace = :namespace AND gone_at IS NULL",
 )
 _NOT_MET = Statement(
     "namespace started_at listing_id",
     """
     SELECT r.full_name FROM repositories r WHERE r.namespace = :namespace AND r.gone_at IS NULL AND r.last_seen_at < :started_at
         AND NOT EXISTS (SELECT 1 FROM listing_names n WHERE n.listing_id = :listing_id AND n.name = r.full_name)
-    ORDER BY r.full_name
     """,
 )
 _LISTING = Statement("id", "SELECT is_complete, started_at, rows, refused, stop_reason FROM listings WHERE id = :id")
@@ -102,8 +101,8 @@ _LIST_OF_PASS = Statement(
 _404S = Statement(
     "since",
     """
-    SELECT count(*) FROM absences a JOIN repositories r ON r.full_name = a.subject
-    WHERE a.passes > 0 AND a.last_missing_at >= :since AND r.gone_at IS NULL
+    SELECT count(*) FROM absences a WHERE a.passes > 0 AND a.last_missing_at >= :since
+        AND EXISTS (SELECT 1 FROM repositories r WHERE r.full_name = a.subject AND r.gone_at IS NULL)
     """,
 )
 _WALKS_OF_PASS = Statement(
@@ -128,13 +127,13 @@ def after_list(connection: Connection, namespace: str, listing_id: int, *, fresh
     is_complete, started_at, rows, refused, _ = row
     if not is_complete and (rows or refused):
         return []
-    missing = [found[0] for found in _NOT_MET.all(connection, (namespace, text_of(started_at), listing_id))]
+    missing = sorted(found[0] for found in _NOT_MET.all(connection, (namespace, text_of(started_at), listing_id)))
     return _to_ask(connection, namespace, missing, fresh_after, seen)
 
 
 def after_404_of(connection: Connection, namespace: str, *, fresh_after: str, seen: Moment) -> list[str]:
     """The repositories to ask for by name after the namespace's own list has answered 404."""
-    missing = [row[0] for row in _ALL.all(connection, (namespace,))]
+    missing = sorted(row[0] for row in _ALL.all(connection, (namespace,)))
     asked = _to_ask(connection, namespace, missing, fresh_after, seen)
     if not _RAISE.run(connection, (_subject(namespace), seen.text)):
         _STANDS.run(connection, (_subject(namespace), seen.text, fresh_after))

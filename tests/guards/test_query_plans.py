@@ -16,8 +16,21 @@ from harvester import jobs
 from harvester.events import Event
 from harvester.jobs import Args, Done, Harvest, Job, Settled
 from harvester.policy import LayerPolicy
-from harvester.records import Image, Layer, LayersSeen, Platform, Repository, RepositorySeen, Tag, TagsSeen
-from harvester.store import answers, facts, migrate, outbox, queue, runs, statements
+from harvester.records import (
+    Absent,
+    Drifted,
+    Image,
+    Layer,
+    LayersSeen,
+    Platform,
+    Refused,
+    Repository,
+    RepositorySeen,
+    Tag,
+    TagsSeen,
+    WalkStep,
+)
+from harvester.store import answers, facts, migrate, outbox, queue, runs, statements, vanishing
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.harvest import store_harvest
@@ -145,6 +158,17 @@ AN_IMAGE = Image(
     layers_from="hub",
 )
 A_REPOSITORY = Repository(namespace="ns1", name="r1", source="detail", pull_count=7)
+
+A_LIST = WalkStep(
+    walk="namespace.page:ns1",
+    is_first=True,
+    kind="namespace",
+    subject="ns1",
+    reported_count=1,
+    names=("ns1/r1",),
+    stop_reason="end",
+)
+A_REFUSED_ROW = Drifted(subject="ns1/r1", url="/v2/x", refused=Refused(path="$.results[0]", reason="why", sample="{}"))
 
 
 def stored(*records: Any) -> Callable[[Connection], object]:
@@ -284,6 +308,30 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "pull history of a day": (
         stored(RepositorySeen(repository=A_REPOSITORY)),
         "SEARCH p USING PRIMARY KEY (repository_id=? AND observed_at>? AND observed_at<?)",
+    ),
+    "what is stored of repositories that are seen": (
+        stored(RepositorySeen(repository=A_REPOSITORY)),
+        "SEARCH repositories USING INDEX sqlite_autoindex_repositories_1 (full_name=?)",
+    ),
+    "what a namespace lacks": (
+        stored(RepositorySeen(repository=A_REPOSITORY), A_LIST),
+        "SEARCH r USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
+    "absences of a namespace": (
+        stored(Absent(repository="ns1/r1")),
+        "SEARCH r USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
+    "how the far end does": (
+        lambda c: vanishing._misbehaves(c, "ns1", NOW.text, NOW),
+        "SEARCH r USING INDEX sqlite_autoindex_repositories_1 (full_name=?)",
+    ),
+    "walks of this pass": (
+        lambda c: vanishing._WALKS_OF_PASS.all(c, (100, NOW.text)),
+        "SEARCH listings USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+    "whether a drift was told": (
+        stored(A_REFUSED_ROW),
+        "SEARCH events USING INDEX ix_events_kind_observed_at (kind=? AND observed_at>? AND observed_at<?)",
     ),
     "layer by digest": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
