@@ -161,8 +161,14 @@ def _store_walk(
     if walk.stop_reason is not None and not job.args.only and job.args.name_filter is None:
         tell_cut_short(connection, walk, opened.listing_id, seen)
     if walk.kind == "namespace" and walk.stop_reason == "end":
-        fresh_after = job.fresh_after
-        asked = vanishing.after_list(connection, walk.subject, opened.listing_id, fresh_after=fresh_after, seen=seen)
+        asked = vanishing.after_list(
+            connection,
+            walk.subject,
+            opened.listing_id,
+            is_account=walk.identity == "account",
+            fresh_after=job.fresh_after,
+            seen=seen,
+        )
         stored.follow_ups += jobs_of(job.args, [(name, None, None) for name in asked])
     if walk.kind == "tags" and walk.stop_reason == "wall":
         # What lies beyond the wall has names at least.

@@ -55,10 +55,12 @@ _ALL = Statement(
     "namespace",
     "SELECT full_name FROM repositories WHERE namespace = :namespace AND gone_at IS NULL",
 )
+# Private ones stand on no list without a login.
 _NOT_MET = Statement(
-    "namespace started_at listing_id",
+    "namespace started_at listing_id is_account",
     """
-    SELECT r.full_name FROM repositories r WHERE r.namespace = :namespace AND r.gone_at IS NULL AND r.last_seen_at < :started_at
+    SELECT r.full_name FROM repositories r WHERE r.namespace = :namespace AND r.gone_at IS NULL AND r.last_seen_at <= :started_at
+        AND (:is_account OR r.is_private IS NOT TRUE)
         AND NOT EXISTS (SELECT 1 FROM listing_names n WHERE n.listing_id = :listing_id AND n.name = r.full_name)
     """,
 )
@@ -117,17 +119,21 @@ _OF_REPOSITORIES = ("namespace", "search")
 _REFUSED = ("error", "denied", "throttled")
 
 
-def after_list(connection: Connection, namespace: str, listing_id: int, *, fresh_after: str, seen: Moment) -> list[str]:
+def after_list(
+    connection: Connection, namespace: str, listing_id: int, *, is_account: bool, fresh_after: str, seen: Moment
+) -> list[str]:
     """The repositories to ask for by name after a walk of a whole namespace has ended; those that it lacks are suspected.
 
-    A list without any row where some are known is not believed, and treated as a namespace that answers 404.
+    `is_account` says that the list was read with a login. A list without any row where some are known is not believed, and
+    treated as a namespace that answers 404.
     """
     row = _LISTING.first(connection, (listing_id,))
     assert row is not None
     is_complete, started_at, rows, refused, _ = row
     if not is_complete and (rows or refused):
         return []
-    missing = sorted(found[0] for found in _NOT_MET.all(connection, (namespace, text_of(started_at), listing_id)))
+    asked = (namespace, text_of(started_at), listing_id, is_account)
+    missing = sorted(found[0] for found in _NOT_MET.all(connection, asked))
     return _to_ask(connection, namespace, missing, fresh_after, seen)
 
 

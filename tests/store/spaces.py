@@ -81,8 +81,9 @@ def began(day: float) -> str:
 
 
 def events(db: Database, kind: str = "%") -> list[tuple[str, str | None, dict[str, Any]]]:
-    """Kind, repository and evidence of the events so far."""
-    rows = db.all("SELECT kind, full_name, detail FROM v_events WHERE kind LIKE ? ORDER BY id", kind)
+    """Kind, repository and evidence of the events so far, those of tags left out."""
+    query = "SELECT kind, full_name, detail FROM v_events WHERE kind LIKE ? AND kind NOT LIKE 'tag.%' ORDER BY id"
+    rows = db.all(query, kind)
     return [(found[0], found[1], json.loads(found[2])) for found in rows]
 
 

@@ -124,7 +124,7 @@ def test_the_event_has_both_sides(db: Database) -> None:
             },
         )
     ]
-    assert db.one("SELECT rank, happened_at FROM events") == (1, ANEW)
+    assert db.one("SELECT rank, happened_at FROM events WHERE kind = 'repository.replaced'") == (1, ANEW)
 
 
 def test_detail_and_tags_are_harvested_anew(db: Database) -> None:

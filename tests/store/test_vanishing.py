@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harvester.store.vanishing import ASKED_AT_ONCE, SAMPLED
-from tests.store.clocks import DAY
+from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import seen, tag, tags
 from tests.store.spaces import REGISTERED, events, gone, kinds, listed, missing, names, row, space_missing
@@ -61,9 +61,22 @@ def test_a_list_that_is_not_complete_says_nothing_of_what_it_lacks(db: Database)
     assert db.value("SELECT count(*) FROM absences") == 0
 
 
+def test_a_list_that_was_read_without_a_login_says_nothing_of_private_ones(db: Database) -> None:
+    db.keep(seen(ALL[0], is_private=True))
+    db.keep(seen(ALL[1], is_private=False))
+    assert listed(db, ALL[2:], day=1) == [ALL[1]]
+    assert listed(db, ALL[2:], day=2, identity="account") == ALL[:2]
+
+
 def test_what_was_seen_since_the_walk_began_is_not_missing(db: Database) -> None:
-    db.keep(seen(ALL[0]))
+    db.keep(seen(ALL[0]), at=NOW + 1)
     assert listed(db, ALL[1:], day=0) == []
+
+
+def test_what_was_seen_in_the_second_in_which_the_walk_began_may_be_missing(db: Database) -> None:
+    """A pass may begin within the second in which the one before it ended."""
+    db.keep(seen(ALL[0]))
+    assert listed(db, ALL[1:], day=0) == ALL[:1]
 
 
 def test_a_list_that_lacks_it_is_no_404(db: Database) -> None:
@@ -260,7 +273,7 @@ def test_a_run_of_404s_is_believed_where_much_else_is_answered(db: Database) -> 
 
 
 def test_a_404_that_is_older_than_what_is_stored_says_nothing(db: Database) -> None:
-    db.keep(seen(ALL[0]), at=None)
+    db.keep(seen(ALL[0]))
     missing(db, ALL[0], day=-0.5)
     assert db.value("SELECT count(*) FROM absences") == 0
 
