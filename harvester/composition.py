@@ -123,7 +123,7 @@ async def assembled(
     than an hour ago.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    writer = Writer(engine, clock, owner)
+    writer = Writer(engine, clock, owner, settings.pull_interval_s)
     reader = open_reader(engine.url)
     outlets: list[Outlet] = []
     try:

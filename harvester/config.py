@@ -59,10 +59,17 @@ class Settings:
     pulls: int | None = 0
     """Manifest GETs per window; null: what the headers allow less the reserve (`auto`)."""
     pull_reserve: str = "50%"
+    pull_interval: str = "1d"
+    """The time of which one observation of a pull count is kept; `0`: every one is."""
     egress: tuple[Egress, ...] = ()
     """Empty: the one way out that there is by default, through `proxy` if that is set."""
     watch: tuple[Watch, ...] = ()
     notify: tuple[Notify, ...] = ()
+
+    @property
+    def pull_interval_s(self) -> int:
+        """`pull_interval` in seconds."""
+        return _seconds(self.pull_interval) or 0
 
     @property
     def shown_database(self) -> str:
@@ -297,11 +304,24 @@ def _layers(value: Any) -> LayerPolicy:
 
 
 def _every(value: Any) -> int:
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
-    seconds = int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else 0
-    if not SHORTEST_EVERY <= seconds <= LONGEST_EVERY:
+    seconds = _seconds(value)
+    if seconds is None or not SHORTEST_EVERY <= seconds <= LONGEST_EVERY:
         raise ValueError("takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 1m to 365d")
     return seconds
+
+
+def _seconds(value: Any) -> int | None:
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else None
+
+
+def _interval(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else str(value)
+    if text != "0" and not 1 <= (_seconds(text) or 0) <= LONGEST_EVERY:
+        raise ValueError(
+            "takes a number with `s`, `m`, `h` or `d`, such as `1d`, up to 365d, or 0 to keep every observation"
+        )
+    return text
 
 
 _SETTINGS = (
@@ -316,6 +336,7 @@ _SETTINGS = (
     _Setting("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", _per_minute),
     _Setting("pulls", "limits.pulls", "HARVESTER_PULLS", _pulls),
     _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
+    _Setting("pull_interval", "history.pull_interval", "HARVESTER_PULL_INTERVAL", _interval),
     _Setting("egress", "egress", None, _egress, is_list=True),
     _Setting("watch", "watch", None, _watches, is_list=True),
     _Setting("notify", "notify", None, _notifies, is_list=True),

@@ -28,7 +28,7 @@ from harvester.store.drifts import store_drifts
 from harvester.store.freshness import layers_of_stored
 from harvester.store.layers import store_layers
 from harvester.store.listings import open_walk, record_step
-from harvester.store.moment import Moment
+from harvester.store.moment import DAY_S, Moment
 from harvester.store.repositories import repository_id, seen_earlier, store_repositories
 from harvester.store.statements import Statement
 from harvester.store.stops import tags_stop, wall_stop
@@ -54,8 +54,10 @@ class Stored:
     """For the summary."""
 
 
-def store_harvest(connection: Connection, job: Job, harvest: Harvest, seen: Moment) -> Stored:
-    """Keep every record of one job."""
+def store_harvest(
+    connection: Connection, job: Job, harvest: Harvest, seen: Moment, pull_interval_s: int = DAY_S
+) -> Stored:
+    """Keep every record of one job; of each `pull_interval_s` seconds one observation of a pull count, at 0 every one."""
     stored = Stored(harvest.follow_ups)
     counts = stored.counts
     walk: WalkStep | None = None
@@ -84,7 +86,7 @@ def store_harvest(connection: Connection, job: Job, harvest: Harvest, seen: Mome
                 drifts.append(record)
     new: frozenset[str] = frozenset()
     if repositories:
-        new = store_repositories(connection, repositories, seen)
+        new = store_repositories(connection, repositories, seen, pull_interval_s)
         for repository in repositories:
             counts["repositories" if repository.source == "detail" else "listed"] += 1
     if walk is not None:

@@ -11,12 +11,10 @@ from sqlalchemy import Connection
 from harvester.names import OFFICIAL
 from harvester.records import Repository
 from harvester.store.moment import DAY_S, Moment
+from harvester.store.pulls import store_pulls
 from harvester.store.sightings import look
 from harvester.store.statements import Statement
 from harvester.store.vanishing import end_alarms
-
-SOURCES = {"detail": 1, "listing": 2, "search": 3}
-"""`pull_history.source`; the view has the words."""
 
 _SAID = """
     description full_description pull_count star_count last_updated last_modified date_registered status status_description
@@ -61,17 +59,6 @@ _SEEN_EARLIER = Statement(
     "UPDATE repositories SET first_seen_at = :seen WHERE full_name = :full_name AND first_seen_at > :seen",
 )
 
-# The first observation of a UTC day is kept.
-_OBSERVE = Statement(
-    "full_name observed pull_count star_count source day next_day",
-    """
-    INSERT INTO pull_history (repository_id, observed_at, pull_count, star_count, source)
-    SELECT r.id, :observed, :pull_count, :star_count, :source FROM repositories r
-    WHERE r.full_name = :full_name AND NOT EXISTS (
-        SELECT 1 FROM pull_history p WHERE p.repository_id = r.id AND p.observed_at >= :day AND p.observed_at < :next_day)
-    """,
-)
-
 _FORGET_ABSENCE = Statement(
     "subject seen", "DELETE FROM absences WHERE subject = :subject AND last_missing_at <= :seen"
 )
@@ -85,8 +72,10 @@ def repository_id(connection: Connection, full_name: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-def store_repositories(connection: Connection, repositories: list[Repository], seen: Moment) -> frozenset[str]:
-    """Insert or update the rows, note today's pull counts, and take back what was said of their absence.
+def store_repositories(
+    connection: Connection, repositories: list[Repository], seen: Moment, pull_interval_s: int = DAY_S
+) -> frozenset[str]:
+    """Insert or update the rows, keep their pull counts, and take back what was said of their absence.
 
     The names that were never seen before. What changed of the others is appended to the events.
     """
@@ -94,14 +83,7 @@ def store_repositories(connection: Connection, repositories: list[Repository], s
     rows = [_row(repository, seen) for repository in repositories]
     if _UPSERT.many(connection, rows) < len(rows):
         _FILL.many(connection, [(*row[4:-2], row[2], seen.text) for row in rows])
-    day = seen.seconds - seen.seconds % DAY_S
-    _OBSERVE.many(
-        connection,
-        [
-            (r.full_name, seen.seconds, r.pull_count, r.star_count, SOURCES[r.source], day, day + DAY_S)
-            for r in repositories
-        ],
-    )
+    store_pulls(connection, repositories, seen, pull_interval_s)
     # A search may show what is gone already (wire reference, 22.32): it proves nothing.
     proven = [r for r in repositories if r.source != "search"]
     _FORGET_ABSENCE.many(connection, [(r.full_name, seen.text) for r in proven])

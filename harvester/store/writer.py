@@ -24,7 +24,7 @@ from harvester.clock import Clock
 from harvester.errors import HarvesterError, LeaseLost, StoreError, StoreUnusable
 from harvester.jobs import Dead, Done, Settled
 from harvester.store.harvest import store_harvest
-from harvester.store.moment import Moment
+from harvester.store.moment import DAY_S, Moment
 from harvester.store.queue import enqueue, held, runs_of, settle
 
 log = structlog.get_logger(__name__)
@@ -57,10 +57,12 @@ class _Call:
 class Writer:
     """Everything that this process writes goes through here."""
 
-    def __init__(self, engine: Engine, clock: Clock, owner: str) -> None:
+    def __init__(self, engine: Engine, clock: Clock, owner: str, pull_interval_s: int = DAY_S) -> None:
+        """A running writer; of each `pull_interval_s` seconds one observation of a pull count is kept, at 0 every one."""
         self._engine = engine
         self._clock = clock
         self._owner = owner
+        self._pull_interval_s = pull_interval_s
         self._inbox: queue.SimpleQueue[_Settle | _Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -146,7 +148,8 @@ class Writer:
         finished = [item.settled for item in batch if isinstance(item, _Settle)]
         calls: dict[int, Any] = {}
         with self._engine.begin() as connection:
-            counts = settle_all(connection, finished, self._owner, Moment.of(self._clock.time())) if finished else {}
+            now = Moment.of(self._clock.time())
+            counts = settle_all(connection, finished, self._owner, now, self._pull_interval_s) if finished else {}
             for place, item in enumerate(batch):
                 if isinstance(item, _Call):
                     calls[place] = item.function(connection)
@@ -170,7 +173,7 @@ def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 
 def settle_all(
-    connection: Connection, settled: Sequence[Settled], owner: str, now: Moment
+    connection: Connection, settled: Sequence[Settled], owner: str, now: Moment, pull_interval_s: int = DAY_S
 ) -> dict[int, Counter[str] | None]:
     """Settle the jobs that `owner` still holds, keep what they found, add what follows; counts by job, none where it was lost."""
     mine = held(connection, [one.job for one in settled], owner)
@@ -180,7 +183,8 @@ def settle_all(
     for one in kept:
         counts[one.job.id] = Counter(settled=1)
         if isinstance(one.outcome, Done | Dead):
-            stored = store_harvest(connection, one.job, one.outcome.harvest, Moment.of(one.observed))
+            seen = Moment.of(one.observed)
+            stored = store_harvest(connection, one.job, one.outcome.harvest, seen, pull_interval_s)
             counts[one.job.id] = stored.counts + Counter(settled=1)
             if stored.follow_ups:
                 runs = runs_of(connection, one.job.id)

@@ -23,6 +23,7 @@ RANKS: dict[str, int] = {
     "harvester.notify": 1,
     "harvester.records": 1,
     "harvester.policy": 1,
+    "harvester.pull_rates": 1,
     "harvester.targets": 1,
     "harvester.jobs": 2,
     "harvester.config": 2,

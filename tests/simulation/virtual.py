@@ -81,11 +81,11 @@ class VirtualClock:
 class CountedWriter(Writer):
     """The real writer in its real thread; time stands still until it has answered."""
 
-    def __init__(self, engine: Engine, clock: Clock, owner: str) -> None:
+    def __init__(self, engine: Engine, clock: Clock, owner: str, pull_interval_s: int) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self._selector = loop.selector
-        super().__init__(engine, clock, owner)
+        super().__init__(engine, clock, owner, pull_interval_s)
 
     async def settle(self, settled: Settled) -> Counter[str]:
         with self._working():

@@ -123,13 +123,6 @@ def test_the_first_pull_count_of_a_utc_day_is_kept(db: Database) -> None:
     assert db.value("SELECT pull_count FROM repositories") == 104
 
 
-def test_an_observation_that_comes_late_does_not_make_a_second_one_of_its_day(db: Database) -> None:
-    db.keep(seen(pull_count=100))
-    db.keep(seen(pull_count=99), at=NOW - 60)
-    db.keep(seen(pull_count=90), at=NOW - DAY)
-    assert history(db) == [(-DAY, 90), (0, 100)]
-
-
 def test_decreases_and_counts_beyond_32_bits_are_kept(db: Database) -> None:
     counts = [2_147_483_647, 4_344_853_773, 2**62, 2**63 - 1, 3974, 0]
     for day, count in enumerate(counts):

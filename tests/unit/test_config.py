@@ -35,6 +35,7 @@ SETTINGS: list[tuple[str, str, str, Any, str, str, Any]] = [
     ("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", None, "90", "90", 90),
     ("pulls", "limits.pulls", "HARVESTER_PULLS", 0, "40", "40", 40),
     ("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", "50%", '"25%"', "25%", "25%"),
+    ("pull_interval", "history.pull_interval", "HARVESTER_PULL_INTERVAL", "1d", '"6h"', "6h", "6h"),
 ]
 BECOMES = {"hub_url": "http://[::1]:1", "auth_url": "http://a"}
 NAMES = [pytest.param(*row[:3], id=row[0]) for row in SETTINGS]
@@ -86,6 +87,7 @@ def test_a_flag_outdoes_the_environment_that_outdoes_the_file(field: str, toml: 
         "hub_per_minute": ("10", "20", "30"),
         "pulls": ("10", "20", "30"),
         "pull_reserve": ('"10"', "20", "30"),
+        "pull_interval": ('"6h"', "90m", "30s"),
     }.get(field, ('"http://one"', "http://two", "http://three"))
     file = written(as_toml(toml, values[0]))
     steps = [
@@ -204,6 +206,12 @@ def test_every_unknown_key_is_named_not_just_the_first() -> None:
         ("limits.pull_reserve", '"-5"'),
         ("limits.pull_reserve", '"%"'),
         ("limits.pull_reserve", '"99999999999999999999"'),
+        ("history.pull_interval", '"1w"'),
+        ("history.pull_interval", '"366d"'),
+        ("history.pull_interval", '"0h"'),
+        ("history.pull_interval", "-1"),
+        ("history.pull_interval", "3600"),
+        ("history.pull_interval", "false"),
         ("auth.token_file", "1"),
         ("auth.username", '""'),
     ],
@@ -214,6 +222,16 @@ def test_a_bad_value_is_one_line_that_names_the_setting(toml: str, value: str) -
         load(file=file, environment={})
     assert refusal.value.message.startswith(f"{file}: {toml}: ")
     assert refusal.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("toml", "seconds"),
+    [("0", 0), ('"0"', 0), ('"45s"', 45), ('"90m"', 5400), ('"6h"', 21_600), ('"365d"', 31_536_000)],
+)
+def test_the_interval_of_pulls_is_a_number_with_a_unit_or_nothing(toml: str, seconds: int) -> None:
+    settings = load(file=written(as_toml("history.pull_interval", toml)), environment={})
+    assert settings.pull_interval_s == seconds
+    assert Settings().pull_interval_s == 86_400
 
 
 @pytest.mark.parametrize(
