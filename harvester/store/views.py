@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harvester.store.pull_views import pull_daily
+
 _PLATFORM = "i.os || '/' || i.architecture || COALESCE('/' || i.variant, '')"
 
 # A running number per image over the steps that made a layer: what the classic table calls layer_index.
@@ -24,17 +26,19 @@ def views(dialect: str) -> dict[str, str]:
         """An instant of an entity table as ISO 8601."""
         return column if is_sqlite else f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 
+    def observed(column: str) -> str:
+        """An integer of epoch seconds as the entity tables hold instants."""
+        return seconds_text(column) if is_sqlite else f"to_timestamp({column})"
+
     joined = "group_concat" if is_sqlite else "string_agg"
     now = "CAST(strftime('%s', 'now') AS INTEGER)" if is_sqlite else "CAST(extract(epoch FROM now()) AS BIGINT)"
-    day = (
-        "date(p.observed_at, 'unixepoch')"
-        if is_sqlite
-        else "CAST(to_timestamp(p.observed_at) AT TIME ZONE 'UTC' AS date)"
-    )
-    # Measured from the newest observation, against the one nearest before that many days earlier, half a day either way.
+    # Measured from the newest observation, against the one nearest before that many days earlier, half a day either way; what
+    # was counted before the name was registered anew is no part of it.
     gained = ",".join(
         f"""
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > {observed("p.observed_at")} AND c.ended_at <= {observed("n.observed_at")})
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - {days} * 86400 - 43200 AND n.observed_at - {days} * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > {now} - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_{days}d"""
@@ -70,27 +74,7 @@ def views(dialect: str) -> dict[str, str]:
     SELECT r.full_name, {seconds_text("p.observed_at")} AS observed_at, p.pull_count, p.star_count,
         CASE p.source WHEN 1 THEN 'detail' WHEN 2 THEN 'listing' WHEN 3 THEN 'search' END AS source
     FROM pull_history p JOIN repositories r ON r.id = p.repository_id""",
-        "v_pull_daily": f"""
-    SELECT full_name, day, pulls, elapsed_s,
-        CASE WHEN elapsed_s IS NULL THEN NULL
-            WHEN pull_count = 2147483647 THEN 'ceiling'
-            WHEN pulls < 0 THEN 'decrease'
-            WHEN elapsed_s > 2 * 86400 THEN 'gap'
-            WHEN pulls = 0 AND before_pulls > 0 THEN 'plateau'
-            WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
-    FROM (
-        SELECT full_name, day, pull_count, pulls, elapsed_s,
-            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_pulls
-        FROM (
-            SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
-                p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s
-            FROM (
-                SELECT p.repository_id, {day} AS day, max(p.observed_at) AS observed_at FROM pull_history p
-                GROUP BY p.repository_id, {day}) d
-            JOIN pull_history p ON p.repository_id = d.repository_id AND p.observed_at = d.observed_at
-            JOIN repositories r ON r.id = p.repository_id
-            WINDOW v AS (PARTITION BY p.repository_id ORDER BY p.observed_at)) deltas
-        WINDOW w AS (PARTITION BY repository_id ORDER BY observed_at)) days""",
+        "v_pull_daily": pull_daily(dialect),
         "v_tag_timeline": f"""
     SELECT r.full_name, t.name AS tag, h.digest, {seconds_text("h.seen_from")} AS seen_from,
         {seconds_text("h.seen_until")} AS seen_until, {seconds_text("h.pushed_at")} AS pushed_at, h.source,

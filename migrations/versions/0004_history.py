@@ -137,15 +137,21 @@ def downgrade() -> None:
 SQLITE = {
     "v_repositories": r"""
     SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > strftime('%Y-%m-%dT%H:%M:%SZ', p.observed_at, 'unixepoch') AND c.ended_at <= strftime('%Y-%m-%dT%H:%M:%SZ', n.observed_at, 'unixepoch'))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 1 * 86400 - 43200 AND n.observed_at - 1 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_1d,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > strftime('%Y-%m-%dT%H:%M:%SZ', p.observed_at, 'unixepoch') AND c.ended_at <= strftime('%Y-%m-%dT%H:%M:%SZ', n.observed_at, 'unixepoch'))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 7 * 86400 - 43200 AND n.observed_at - 7 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_7d,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > strftime('%Y-%m-%dT%H:%M:%SZ', p.observed_at, 'unixepoch') AND c.ended_at <= strftime('%Y-%m-%dT%H:%M:%SZ', n.observed_at, 'unixepoch'))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 30 * 86400 - 43200 AND n.observed_at - 30 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(strftime('%s', 'now') AS INTEGER) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_30d,
@@ -153,6 +159,84 @@ SQLITE = {
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
     FROM repositories r""",
+    "v_pull_daily": r"""
+    SELECT full_name, day, pulls, elapsed_s,
+        CASE WHEN state IS NOT NULL THEN state
+            WHEN pulls > 0 AND lag(state) OVER w IN ('plateau', 'ceiling') THEN 'jump'
+            WHEN elapsed_s > 172800 THEN 'gap' END AS flag,
+        pull_count, samples
+    FROM (
+    SELECT full_name, date(observed_at, 'unixepoch') AS day, pulls, elapsed_s, pull_count, samples, observed_at,
+        CASE WHEN is_fresh = 1 THEN 'chapter'
+            WHEN pull_count = 2147483647 THEN 'ceiling'
+            WHEN pulls < 0 THEN 'decrease'
+            WHEN pulls > 0 AND pull_count - pulls = 2147483647 THEN NULL
+            WHEN 100.0 * (pull_count - still_count) < usual * (observed_at - still_at) / 86400.0 AND late <= 1
+                AND (usual * (observed_at - still_at) / 86400.0 >= 100 OR smallest * (observed_at - still_at) / 86400.0 >= 10)
+                THEN 'plateau' END AS state
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh,
+        CASE WHEN is_move = 1 THEN count_before ELSE max(CASE WHEN is_move = 1 THEN pull_count END) OVER v END AS still_count,
+        CASE WHEN is_move = 1 THEN at_before ELSE min(observed_at) OVER v END AS still_at,
+        CASE WHEN is_move = 1 THEN usual_before ELSE max(CASE WHEN is_move = 1 THEN usual END) OVER v END AS usual,
+        CASE WHEN is_move = 1 THEN smallest_before ELSE max(CASE WHEN is_move = 1 THEN smallest END) OVER v END AS smallest,
+        CASE WHEN is_move = 1 THEN late_before ELSE max(CASE WHEN is_move = 1 THEN late END) OVER v END AS late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, is_move, run, usual, smallest, late,
+        lag(pull_count) OVER m AS count_before, lag(observed_at) OVER m AS at_before, lag(usual) OVER m AS usual_before,
+        lag(smallest) OVER m AS smallest_before, lag(late) OVER m AS late_before
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move, run,
+        CASE WHEN week_2 IS NULL THEN week_1 WHEN week_3 IS NULL THEN min(week_1, week_2)
+            ELSE max(min(week_1, week_2), min(max(week_1, week_2), week_3)) END AS usual,
+        min(rate) OVER (m ROWS BETWEEN 13 PRECEDING AND CURRENT ROW) AS smallest,
+        sum(is_late) OVER (m ROWS BETWEEN 13 PRECEDING AND CURRENT ROW) AS late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move, run, is_late,
+        (pull_count - lag(pull_count) OVER m) * 86400.0 / (observed_at - lag(observed_at) OVER m) AS rate,
+        (pull_count - lag(pull_count, 7) OVER m) * 86400.0 / (observed_at - lag(observed_at, 7) OVER m) AS week_1,
+        (lag(pull_count, 7) OVER m - lag(pull_count, 14) OVER m) * 86400.0
+            / (lag(observed_at, 7) OVER m - lag(observed_at, 14) OVER m) AS week_2,
+        (lag(pull_count, 14) OVER m - lag(pull_count, 21) OVER m) * 86400.0
+            / (lag(observed_at, 14) OVER m - lag(observed_at, 21) OVER m) AS week_3
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move,
+        sum(is_move) OVER w AS run, CASE WHEN pulls IS NOT NULL THEN 1 - lag(is_move) OVER w END AS is_late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter,
+        CASE WHEN pulls = 0 THEN 0
+            WHEN pulls > 0 AND before_at > far_at
+                AND 100.0 * pulls / elapsed_s < 1.0 * (before_count - far_count) / (before_at - far_at) THEN 0
+            ELSE 1 END AS is_move
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count, is_fresh, chapter,
+        observed_at - before_at AS elapsed_s, CASE WHEN is_fresh = 0 THEN pull_count - before_count END AS pulls,
+        first_value(observed_at) OVER (b ROWS BETWEEN 29 PRECEDING AND 1 PRECEDING) AS far_at,
+        first_value(pull_count) OVER (b ROWS BETWEEN 29 PRECEDING AND 1 PRECEDING) AS far_count
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count, is_fresh, sum(is_fresh) OVER w AS chapter
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count,
+        CASE WHEN EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = d.repository_id
+            AND c.ended_at > strftime('%Y-%m-%dT%H:%M:%SZ', d.before_at, 'unixepoch') AND c.ended_at <= strftime('%Y-%m-%dT%H:%M:%SZ', d.observed_at, 'unixepoch')) THEN 1 ELSE 0 END AS is_fresh
+    FROM (
+    SELECT full_name, repository_id, observed_at, pull_count, number - COALESCE(lag(number) OVER w, 0) AS samples,
+        lag(observed_at) OVER w AS before_at, lag(pull_count) OVER w AS before_count
+    FROM (
+    SELECT r.full_name, p.repository_id, p.observed_at, p.pull_count,
+        row_number() OVER w AS number, lead(p.observed_at) OVER w AS next_at
+    FROM pull_history p JOIN repositories r ON r.id = p.repository_id
+    WINDOW w AS (PARTITION BY r.full_name ORDER BY p.observed_at)) samples
+    WHERE next_at IS NULL OR next_at / 86400 <> observed_at / 86400
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) d) fresh
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) numbered
+    WINDOW b AS (PARTITION BY full_name, chapter ORDER BY observed_at)) gained) moved
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) runs
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) weeks
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) rates
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) carried
+    WINDOW v AS (PARTITION BY full_name, run)) still) states
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)""",
     "v_tag_timeline": r"""
     SELECT r.full_name, t.name AS tag, h.digest, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from,
         strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until, strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.source,
@@ -232,15 +316,21 @@ SQLITE = {
 POSTGRESQL = {
     "v_repositories": r"""
     SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > to_timestamp(p.observed_at) AND c.ended_at <= to_timestamp(n.observed_at))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 1 * 86400 - 43200 AND n.observed_at - 1 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_1d,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > to_timestamp(p.observed_at) AND c.ended_at <= to_timestamp(n.observed_at))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 7 * 86400 - 43200 AND n.observed_at - 7 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_7d,
-        (SELECT n.pull_count - p.pull_count FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > to_timestamp(p.observed_at) AND c.ended_at <= to_timestamp(n.observed_at))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
             AND p.observed_at BETWEEN n.observed_at - 30 * 86400 - 43200 AND n.observed_at - 30 * 86400 + 43200
             WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
             ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_30d,
@@ -248,6 +338,84 @@ POSTGRESQL = {
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
     FROM repositories r""",
+    "v_pull_daily": r"""
+    SELECT full_name, day, pulls, elapsed_s,
+        CASE WHEN state IS NOT NULL THEN state
+            WHEN pulls > 0 AND lag(state) OVER w IN ('plateau', 'ceiling') THEN 'jump'
+            WHEN elapsed_s > 172800 THEN 'gap' END AS flag,
+        pull_count, samples
+    FROM (
+    SELECT full_name, CAST(to_timestamp(observed_at) AT TIME ZONE 'UTC' AS date) AS day, pulls, elapsed_s, pull_count, samples, observed_at,
+        CASE WHEN is_fresh = 1 THEN 'chapter'
+            WHEN pull_count = 2147483647 THEN 'ceiling'
+            WHEN pulls < 0 THEN 'decrease'
+            WHEN pulls > 0 AND pull_count - pulls = 2147483647 THEN NULL
+            WHEN 100.0 * (pull_count - still_count) < usual * (observed_at - still_at) / 86400.0 AND late <= 1
+                AND (usual * (observed_at - still_at) / 86400.0 >= 100 OR smallest * (observed_at - still_at) / 86400.0 >= 10)
+                THEN 'plateau' END AS state
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh,
+        CASE WHEN is_move = 1 THEN count_before ELSE max(CASE WHEN is_move = 1 THEN pull_count END) OVER v END AS still_count,
+        CASE WHEN is_move = 1 THEN at_before ELSE min(observed_at) OVER v END AS still_at,
+        CASE WHEN is_move = 1 THEN usual_before ELSE max(CASE WHEN is_move = 1 THEN usual END) OVER v END AS usual,
+        CASE WHEN is_move = 1 THEN smallest_before ELSE max(CASE WHEN is_move = 1 THEN smallest END) OVER v END AS smallest,
+        CASE WHEN is_move = 1 THEN late_before ELSE max(CASE WHEN is_move = 1 THEN late END) OVER v END AS late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, is_move, run, usual, smallest, late,
+        lag(pull_count) OVER m AS count_before, lag(observed_at) OVER m AS at_before, lag(usual) OVER m AS usual_before,
+        lag(smallest) OVER m AS smallest_before, lag(late) OVER m AS late_before
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move, run,
+        CASE WHEN week_2 IS NULL THEN week_1 WHEN week_3 IS NULL THEN least(week_1, week_2)
+            ELSE greatest(least(week_1, week_2), least(greatest(week_1, week_2), week_3)) END AS usual,
+        min(rate) OVER (m ROWS BETWEEN 13 PRECEDING AND CURRENT ROW) AS smallest,
+        sum(is_late) OVER (m ROWS BETWEEN 13 PRECEDING AND CURRENT ROW) AS late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move, run, is_late,
+        (pull_count - lag(pull_count) OVER m) * 86400.0 / (observed_at - lag(observed_at) OVER m) AS rate,
+        (pull_count - lag(pull_count, 7) OVER m) * 86400.0 / (observed_at - lag(observed_at, 7) OVER m) AS week_1,
+        (lag(pull_count, 7) OVER m - lag(pull_count, 14) OVER m) * 86400.0
+            / (lag(observed_at, 7) OVER m - lag(observed_at, 14) OVER m) AS week_2,
+        (lag(pull_count, 14) OVER m - lag(pull_count, 21) OVER m) * 86400.0
+            / (lag(observed_at, 14) OVER m - lag(observed_at, 21) OVER m) AS week_3
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter, is_move,
+        sum(is_move) OVER w AS run, CASE WHEN pulls IS NOT NULL THEN 1 - lag(is_move) OVER w END AS is_late
+    FROM (
+    SELECT full_name, pulls, elapsed_s, pull_count, samples, observed_at, is_fresh, chapter,
+        CASE WHEN pulls = 0 THEN 0
+            WHEN pulls > 0 AND before_at > far_at
+                AND 100.0 * pulls / elapsed_s < 1.0 * (before_count - far_count) / (before_at - far_at) THEN 0
+            ELSE 1 END AS is_move
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count, is_fresh, chapter,
+        observed_at - before_at AS elapsed_s, CASE WHEN is_fresh = 0 THEN pull_count - before_count END AS pulls,
+        first_value(observed_at) OVER (b ROWS BETWEEN 29 PRECEDING AND 1 PRECEDING) AS far_at,
+        first_value(pull_count) OVER (b ROWS BETWEEN 29 PRECEDING AND 1 PRECEDING) AS far_count
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count, is_fresh, sum(is_fresh) OVER w AS chapter
+    FROM (
+    SELECT full_name, observed_at, pull_count, samples, before_at, before_count,
+        CASE WHEN EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = d.repository_id
+            AND c.ended_at > to_timestamp(d.before_at) AND c.ended_at <= to_timestamp(d.observed_at)) THEN 1 ELSE 0 END AS is_fresh
+    FROM (
+    SELECT full_name, repository_id, observed_at, pull_count, number - COALESCE(lag(number) OVER w, 0) AS samples,
+        lag(observed_at) OVER w AS before_at, lag(pull_count) OVER w AS before_count
+    FROM (
+    SELECT r.full_name, p.repository_id, p.observed_at, p.pull_count,
+        row_number() OVER w AS number, lead(p.observed_at) OVER w AS next_at
+    FROM pull_history p JOIN repositories r ON r.id = p.repository_id
+    WINDOW w AS (PARTITION BY r.full_name ORDER BY p.observed_at)) samples
+    WHERE next_at IS NULL OR next_at / 86400 <> observed_at / 86400
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) d) fresh
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) numbered
+    WINDOW b AS (PARTITION BY full_name, chapter ORDER BY observed_at)) gained) moved
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)) runs
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) weeks
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) rates
+    WINDOW m AS (PARTITION BY full_name, chapter, is_move ORDER BY observed_at)) carried
+    WINDOW v AS (PARTITION BY full_name, run)) still) states
+    WINDOW w AS (PARTITION BY full_name ORDER BY observed_at)""",
     "v_tag_timeline": r"""
     SELECT r.full_name, t.name AS tag, h.digest, to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from,
         to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until, to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.source,
@@ -343,6 +511,27 @@ SQLITE_BEFORE = {
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
     FROM repositories r""",
+    "v_pull_daily": r"""
+    SELECT full_name, day, pulls, elapsed_s,
+        CASE WHEN elapsed_s IS NULL THEN NULL
+            WHEN pull_count = 2147483647 THEN 'ceiling'
+            WHEN pulls < 0 THEN 'decrease'
+            WHEN elapsed_s > 2 * 86400 THEN 'gap'
+            WHEN pulls = 0 AND before_pulls > 0 THEN 'plateau'
+            WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
+    FROM (
+        SELECT full_name, day, pull_count, pulls, elapsed_s,
+            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_pulls
+        FROM (
+            SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
+                p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s
+            FROM (
+                SELECT p.repository_id, date(p.observed_at, 'unixepoch') AS day, max(p.observed_at) AS observed_at FROM pull_history p
+                GROUP BY p.repository_id, date(p.observed_at, 'unixepoch')) d
+            JOIN pull_history p ON p.repository_id = d.repository_id AND p.observed_at = d.observed_at
+            JOIN repositories r ON r.id = p.repository_id
+            WINDOW v AS (PARTITION BY p.repository_id ORDER BY p.observed_at)) deltas
+        WINDOW w AS (PARTITION BY repository_id ORDER BY observed_at)) days""",
     "v_tag_timeline": r"""
     SELECT r.full_name, t.name AS tag, h.digest, strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_from, 'unixepoch') AS seen_from,
         strftime('%Y-%m-%dT%H:%M:%SZ', h.seen_until, 'unixepoch') AS seen_until, strftime('%Y-%m-%dT%H:%M:%SZ', h.pushed_at, 'unixepoch') AS pushed_at, h.source
@@ -385,6 +574,27 @@ POSTGRESQL_BEFORE = {
             ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
         'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
     FROM repositories r""",
+    "v_pull_daily": r"""
+    SELECT full_name, day, pulls, elapsed_s,
+        CASE WHEN elapsed_s IS NULL THEN NULL
+            WHEN pull_count = 2147483647 THEN 'ceiling'
+            WHEN pulls < 0 THEN 'decrease'
+            WHEN elapsed_s > 2 * 86400 THEN 'gap'
+            WHEN pulls = 0 AND before_pulls > 0 THEN 'plateau'
+            WHEN before_pulls = 0 AND pulls > 0 AND earlier_pulls > 0 THEN 'jump' END AS flag
+    FROM (
+        SELECT full_name, day, pull_count, pulls, elapsed_s,
+            lag(pulls) OVER w AS before_pulls, max(pulls) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_pulls
+        FROM (
+            SELECT r.full_name, d.day, p.pull_count, p.repository_id, p.observed_at,
+                p.pull_count - lag(p.pull_count) OVER v AS pulls, p.observed_at - lag(p.observed_at) OVER v AS elapsed_s
+            FROM (
+                SELECT p.repository_id, CAST(to_timestamp(p.observed_at) AT TIME ZONE 'UTC' AS date) AS day, max(p.observed_at) AS observed_at FROM pull_history p
+                GROUP BY p.repository_id, CAST(to_timestamp(p.observed_at) AT TIME ZONE 'UTC' AS date)) d
+            JOIN pull_history p ON p.repository_id = d.repository_id AND p.observed_at = d.observed_at
+            JOIN repositories r ON r.id = p.repository_id
+            WINDOW v AS (PARTITION BY p.repository_id ORDER BY p.observed_at)) deltas
+        WINDOW w AS (PARTITION BY repository_id ORDER BY observed_at)) days""",
     "v_tag_timeline": r"""
     SELECT r.full_name, t.name AS tag, h.digest, to_char(to_timestamp(h.seen_from) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_from,
         to_char(to_timestamp(h.seen_until) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS seen_until, to_char(to_timestamp(h.pushed_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS pushed_at, h.source

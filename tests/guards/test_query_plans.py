@@ -175,6 +175,12 @@ def stored(*records: Any) -> Callable[[Connection], object]:
     return lambda connection: store_harvest(connection, A_JOB_CLAIMED, Harvest(records=records), NOW)
 
 
+def stored_later(*records: Any) -> Callable[[Connection], object]:
+    """After all days that are stored, so that what is new is judged."""
+    later = Moment.of(NOW.seconds + 30 * 86_400)
+    return lambda connection: store_harvest(connection, A_JOB_CLAIMED, Harvest(records=records), later)
+
+
 def known(kind: jobs.Kind, args: Args) -> Callable[[Connection], object]:
     return lambda connection: settle_known(connection, [job(kind, args)], NOW)
 
@@ -333,6 +339,14 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         stored(A_REFUSED_ROW),
         "SEARCH events USING INDEX ix_events_kind_observed_at (kind=? AND observed_at>? AND observed_at<?)",
     ),
+    "pull count before": (
+        stored_later(RepositorySeen(repository=A_REPOSITORY)),
+        "SEARCH n USING PRIMARY KEY (repository_id=? AND observed_at=?)",
+    ),
+    "pull counts of the days before": (
+        stored_later(RepositorySeen(repository=A_REPOSITORY)),
+        "SEARCH p USING PRIMARY KEY (repository_id=? AND observed_at<?)",
+    ),
     "layer by digest": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
         "SEARCH l USING INDEX sqlite_autoindex_layers_1 (digest=?)",
@@ -412,6 +426,8 @@ QUESTIONS = {
     "SELECT * FROM v_tag_images WHERE full_name = 'ns1/r1' AND tag = 't10'": "uq_tags_repository_id_name",
     "SELECT * FROM v_tag_timeline WHERE full_name = 'ns1/r1' AND tag = 't10'": "uq_tags_repository_id_name",
     "SELECT * FROM v_pull_history WHERE full_name = 'ns1/r1'": "USING PRIMARY KEY (repository_id=?)",
+    "SELECT * FROM v_pull_daily WHERE full_name = 'ns1/r1'": "SEARCH p USING PRIMARY KEY (repository_id=?)",
+    "SELECT * FROM v_pull_daily WHERE full_name = 'ns1/r1' AND flag = 'jump' AND day > '2026-01-01'": "SEARCH p USING PRIMARY KEY",
 }
 
 WHEREIS = "SELECT * FROM v_digest_whereis WHERE digest = 'sha256:i9'"
@@ -428,7 +444,9 @@ ARMS = [
 def test_a_view_asked_by_name_reads_no_big_table_from_end_to_end(connection: Connection, question: str) -> None:
     [plan] = plans(connection, lambda c: c.exec_driver_sql(question))
     assert any(QUESTIONS[question] in line for line in plan.lines), plan.lines
-    assert [line for line in plan.lines if line.startswith("SCAN") and line != "SCAN i"] == []
+    # What a subquery yields row by row is scanned as well: how much that is, its own lines say.
+    inner = {line.replace("CO-ROUTINE", "SCAN") for line in plan.lines if line.startswith("CO-ROUTINE")}
+    assert [line for line in plan.lines if line.startswith("SCAN") and line not in inner | {"SCAN i"}] == []
 
 
 def test_every_arm_of_whereis_begins_at_the_digest_and_reads_no_big_table_from_end_to_end(

@@ -1,15 +1,11 @@
-"""`v_pull_daily`: what it says of small series made by hand, and of every recorded one."""
+"""`v_pull_daily`: what it says of small series made by hand; of the recorded ones, `tests/trials/test_pull_series.py`."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import Connection
@@ -18,7 +14,6 @@ from harvester.clock import instant
 from harvester.store import migrate
 from harvester.store.engine import database_url, open_writer
 
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "pull-history.json.gz"
 DAY = 86_400
 MONDAY = 1_795_132_800
 """2026-11-20T00:00:00Z."""
@@ -73,22 +68,21 @@ SERIES: dict[str, tuple[list[int | None], list[int | None], list[str | None]]] =
     "growth": ([100, 110, 125, 126], [None, 10, 15, 1], [None, None, None, None]),
     "a missing day is no gap": ([100, None, 120], [None, 20], [None, None]),
     "two missing days are": ([100, None, None, 130, 140], [None, 30, 10], [None, "gap", None]),
-    "a plateau and the jump after it": (
-        [100, 110, 110, 110, 180, 190],
-        [None, 10, 0, 0, 70, 10],
-        [None, None, "plateau", None, "jump", None],
-    ),
-    "a plateau to the end": ([100, 110, 110], [None, 10, 0], [None, None, "plateau"]),
     "counts that never moved": ([5, 5, 5], [None, 0, 0], [None, None, None]),
     "a first pull is no jump": ([5, 5, 5, 6, 7], [None, 0, 0, 1, 1], [None, None, None, None, None]),
     "a decrease": ([100, 110, 90, 95], [None, 10, -20, 5], [None, None, "decrease", None]),
     "a decrease over a gap": ([100, None, None, None, 90], [None, -10], [None, "decrease"]),
-    "a jump over a gap": ([1, 2, 2, None, None, None, 50], [None, 1, 0, 48], [None, None, "plateau", "gap"]),
     "the 32-bit ceiling and what is above it": (
         [CEILING - 5, CEILING, CEILING, CEILING + 9, CEILING + 20],
         [None, 5, 0, 9, 11],
         [None, "ceiling", "ceiling", "jump", None],
     ),
+    "the ceiling at first sight, and lifted in a gap": (
+        [CEILING, None, None, None, CEILING + 9],
+        [None, 9],
+        ["ceiling", "jump"],
+    ),
+    "lowered from the ceiling": ([CEILING, 700, 800], [None, 700 - CEILING, 100], ["ceiling", "decrease", None]),
     "one below the ceiling": ([CEILING - 9, CEILING - 1], [None, 8], [None, None]),
     "above 2**32": ([2**32 - 1, 2**32, 2**33, 2**53 + 1], [None, 1, 2**32, 2**53 + 1 - 2**33], [None] * 4),
     "the largest number": ([2**63 - 2, 2**63 - 1], [None, 1], [None, None]),
@@ -144,67 +138,122 @@ def test_counts_above_two_to_the_32_are_intact_in_the_table_and_its_view(connect
         assert list(counts) == [4_344_853_773, 2**62 + 1]
 
 
-# The recorded series.
+# Freezes: each after thirty days of a hundred and twenty to a hundred and thirty pulls, or of what is said.
+REGULAR = [120 + day % 11 for day in range(30)]
+FREEZES: dict[str, tuple[Sequence[int], Sequence[int | None], Sequence[str | None]]] = {
+    "a day without a pull, and what comes in after it": (REGULAR, [0, 250, 125], ["plateau", "jump", None]),
+    "nobody knows what of the first gain belongs to the freeze": (
+        REGULAR,
+        [0, 0, 60, 125],
+        ["plateau"] * 2 + ["jump", None],
+    ),
+    "next to nothing trickles": (REGULAR, [0, 1, 2, 0, 1, 125], ["plateau"] * 5 + ["jump"]),
+    "a trickle for weeks does not become usual": (
+        [10_000 * one for one in REGULAR],
+        [1] * 25 + [2_000_000],
+        ["plateau"] * 25 + ["jump"],
+    ),
+    "a freeze of half a year": (REGULAR, [0] * 180 + [20_000, 125], ["plateau"] * 180 + ["jump", None]),
+    "half a year at the ceiling, and a part of a day above it": (
+        [120] * 100,
+        [CEILING - 13_000, *[0] * 180, 40, 125],
+        ["ceiling"] * 181 + ["jump", None],
+    ),
+    "a second freeze": (
+        REGULAR,
+        [0] * 9 + [50, 125, 0, 0, 125],
+        ["plateau"] * 9 + ["jump", None, "plateau", "plateau", "jump"],
+    ),
+    "a freeze that is cut by a gap": (REGULAR, [0, None, None, None, 0, 125], ["plateau", "plateau", "jump"]),
+    "a jump over a gap": (REGULAR, [0, None, None, 900], ["plateau", "jump"]),
+    "a gap": (REGULAR, [None, None, 400, 125], ["gap", None]),
+    "a slow day": (REGULAR, [2, 125], [None, None]),
+    "too little history": ([120] * 6, [0, 0, 0, 250], [None] * 4),
+    "just enough": ([120] * 7, [0, 250], ["plateau", "jump"]),
+    "a small one that never missed a day": ([11] * 30, [0, 22], ["plateau", "jump"]),
+    "a smaller one after a while": ([3] * 30, [0, 0, 0, 0, 3], [None, None, None, "plateau", "jump"]),
+    "twenty pulls in all": ([1, 0, 0, 0, 2] * 7, [0] * 20 + [1], [None] * 21),
+    "no pulls on Sundays": ([400, 390, 410, 380, 420, 90, 0] * 4, [400, 390, 410, 380, 420, 90], [None] * 6),
+    "no pulls on week-ends": ([40, 39, 41, 38, 42, 0, 0] * 5, [40, 39, 41, 38, 42, 0, 0, 40], [None] * 8),
+    "a fast growth": ([2**day for day in range(20)], [2**20, 2**21], [None, None]),
+    "a single burst": ([3] * 20 + [9000] + [3] * 9, [0, 3, 0, 3], [None] * 4),
+    "counts above two to the 32": ([2**31 + day for day in range(30)], [0, 2**33], ["plateau", "jump"]),
+}
 
 
-class Series(NamedTuple):
-    """A recorded series: seconds and counts, one per second at the most."""
+@pytest.mark.parametrize("case", FREEZES)
+def test_a_freeze_is_told_by_what_the_repository_usually_gains(connection: Connection, case: str) -> None:
+    before, gains, flags = FREEZES[case]
+    count, points = 1000, [(MONDAY, 1000)]
+    for day, gained in enumerate([*before, *gains], 1):
+        if gained is not None:
+            count += gained
+            points.append((MONDAY + day * DAY, count))
+    observed(connection, "a/b", points)
+    rows = [(row.pulls, row.flag) for row in daily(connection)][len(before) + 1 :]
+    assert rows == list(zip([one for one in gains if one is not None], flags, strict=True))
 
-    full_name: str
-    points: list[tuple[int, int]]
+
+def test_what_comes_later_does_not_change_what_was_said_of_a_day(connection: Connection) -> None:
+    gains = [*REGULAR, 0, 0, 300, *REGULAR, 2, 0, -5, 100, *REGULAR[:9], 0, 125]
+    points = [(MONDAY + day * DAY, 1000 + sum(gains[:day])) for day in range(len(gains) + 1)]
+    for number, end in enumerate(range(1, len(points) + 1, 3)):
+        observed(connection, f"a/r{number}", points[:end])
+    whole = [row[1:] for row in daily(connection) if row.full_name == f"a/r{number}"]
+    for other in range(number):
+        mine = [row[1:] for row in daily(connection) if row.full_name == f"a/r{other}"]
+        assert mine == whole[: len(mine)]
 
 
-def seconds(stamp: str) -> int:
-    """A recorded time or day as epoch seconds."""
-    found = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+def chapter(connection: Connection, full_name: str, number: int, ended: int) -> None:
+    """What the name was before ended at that second."""
+    connection.exec_driver_sql(
+        "INSERT INTO chapters (repository_id, chapter, first_seen_at, last_seen_at, ended_at, tag_count)"
+        " SELECT id, ?, first_seen_at, last_seen_at, ?, 0 FROM repositories WHERE full_name = ?",
+        (number, instant(ended), full_name),
+    )
 
 
-def recorded_series() -> list[Series]:
-    if not RECORDED.is_file():
-        return []
-    with gzip.open(RECORDED, "rt", encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
-    return [
-        Series(one["repository"], sorted({seconds(stamp): count for stamp, count in one["points"]}.items()))
-        for one in found["series"]
+def test_a_new_registration_begins_a_new_count(connection: Connection) -> None:
+    gains = [*REGULAR, 0, 40, 0, 0, *REGULAR[:8], 0]
+    points = [(MONDAY + day * DAY, 1000 + sum(gains[:day])) for day in range(len(gains) + 1)]
+    for name in ("a/b", "a/c"):
+        observed(connection, name, points)
+    chapter(connection, "a/b", 1, MONDAY + 31 * DAY + 1)
+    # Between two observations none of which it touches, and at the very second of one.
+    chapter(connection, "a/b", 2, MONDAY + 33 * DAY)
+    mine = [row for row in daily(connection) if row.full_name == "a/b"]
+    assert [(row.pulls, row.elapsed_s, row.flag) for row in mine[30:36]] == [
+        (REGULAR[-1], DAY, None),
+        (0, DAY, "plateau"),
+        (None, DAY, "chapter"),
+        (None, DAY, "chapter"),
+        (0, DAY, None),
+        (REGULAR[0], DAY, None),
     ]
+    assert [row.flag for row in mine[36:]] == [None] * 7 + ["plateau"], "a usual rate is that of one chapter"
+    assert {row.flag for row in daily(connection) if row.full_name == "a/c"} == {None, "plateau", "jump"}
 
 
-def expected(points: list[tuple[int, int]]) -> list[tuple[str, int | None, int | None]]:
-    """Day, pulls and elapsed seconds, counted the plain way."""
-    last = {instant(at)[:10]: (at, count) for at, count in points}
-    rows: list[tuple[str, int | None, int | None]] = []
-    before: tuple[int, int] | None = None
-    for day, (at, count) in last.items():
-        rows.append((day, None, None) if before is None else (day, count - before[1], at - before[0]))
-        before = (at, count)
-    return rows
+def test_a_new_count_that_begins_higher_has_its_own_usual_rate(connection: Connection) -> None:
+    gains = [*REGULAR, 9_000_000, *REGULAR[:9], 0, 250]
+    observed(connection, "a/b", [(MONDAY + day * DAY, 1000 + sum(gains[:day])) for day in range(len(gains) + 1)])
+    chapter(connection, "a/b", 1, MONDAY + 31 * DAY)
+    flags = [row.flag for row in daily(connection)]
+    assert flags[31:] == ["chapter", *[None] * 9, "plateau", "jump"]
 
 
-@pytest.mark.skipif(not RECORDED.is_file(), reason="the recorded pull counts are not beside this checkout")
-def test_every_recorded_series_goes_through_the_view(connection: Connection) -> None:
-    series = recorded_series()
-    assert len(series) == 26
-    for one in series:
-        observed(connection, one.full_name, one.points)
-    rows = daily(connection)
-    for one in series:
-        mine = [row for row in rows if row.full_name == one.full_name]
-        assert [(row.day, row.pulls, row.elapsed_s) for row in mine] == expected(one.points), one.full_name
-        ends = {instant(at)[:10]: count for at, count in one.points}
-        for before, row in pairwise(mine):
-            pulls, elapsed_s = row.pulls or 0, row.elapsed_s or 0
-            assert (row.flag == "ceiling") is (ends[row.day] == CEILING)
-            assert (row.flag == "decrease") is (pulls < 0 and ends[row.day] != CEILING)
-            assert row.flag != "gap" or elapsed_s > 2 * DAY
-            assert row.flag != "plateau" or (pulls == 0 and (before.pulls or 0) > 0)
-            assert row.flag != "jump" or (pulls > 0 and before.pulls == 0)
-    found = Counter((row.full_name, row.flag) for row in rows if row.flag)
-    assert found["library/redis", "ceiling"] > 200
-    assert found["library/redis", "decrease"] >= 1
-    assert found["library/mongo", "ceiling"] > 50
-    assert found["library/cassandra", "plateau"] >= 1
-    assert found["library/cassandra", "jump"] >= 1
-    assert found["kwdb/release", "decrease"] == 1
-    assert max(count for one in series for _, count in one.points) > 2**32
+def test_pulls_of_the_last_days_are_not_counted_across_a_new_registration(connection: Connection) -> None:
+    now = connection.exec_driver_sql("SELECT CAST(strftime('%s', 'now') AS INTEGER)").scalar_one()
+    observed(connection, "a/b", [(now - 60 - day * DAY, 5000 - 10 * day) for day in range(40)])
+    question = "SELECT pulls_1d, pulls_7d, pulls_30d FROM v_repositories"
+    assert tuple(connection.exec_driver_sql(question).one()) == (10, 70, 300)
+    chapter(connection, "a/b", 1, now - 3 * DAY)
+    assert tuple(connection.exec_driver_sql(question).one()) == (10, None, None)
+
+
+def test_every_observation_of_a_day_counts_as_a_sample(connection: Connection) -> None:
+    points = [(MONDAY, 5), (MONDAY + DAY, 6), (MONDAY + DAY + 1, 6), (MONDAY + 2 * DAY, 7)]
+    observed(connection, "a/b", points)
+    rows = connection.exec_driver_sql("SELECT pull_count, samples FROM v_pull_daily ORDER BY day").all()
+    assert [tuple(row) for row in rows] == [(5, 1), (6, 2), (7, 1)]
