@@ -94,6 +94,7 @@ class Trial:
         limits: Limits | None = None,
         credential: tuple[str, str] | None = None,
         seed: int = 1,
+        pull_interval: str = "1d",
     ) -> None:
         self.clock = clock
         self.database = folder / "harvester.db"
@@ -106,6 +107,7 @@ class Trial:
             hub_url=self.hub.hub_url,
             auth_url=self.hub.auth_url,
             registry_url=self.hub.registry_url,
+            pull_interval=pull_interval,
         )
 
     async def backfill(self, *targets: str, tags: str = "all", layers: str = "latest", holes: str = "leave") -> Passed:
