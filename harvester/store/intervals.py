@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import Connection
 
 from harvester.store.moment import Moment
@@ -35,6 +37,9 @@ _CHAIN = Statement(
     WHERE tag_id = :tag_id ORDER BY seen_from
     """,
 )
+_MISSED = Statement(
+    "tag_id", "SELECT pushes FROM tag_history WHERE tag_id = :tag_id AND seen_until IS NULL AND digest IS NULL"
+)
 _DROP = Statement("tag_id seen_from", "DELETE FROM tag_history WHERE tag_id = :tag_id AND seen_from = :seen_from")
 _PUT = Statement(
     "tag_id seen_from seen_until digest pushed_at source last_seen last_updater pushes",
@@ -62,3 +67,9 @@ def add_sight(connection: Connection, tag_id: int, sight: Sight, *, last_seen: i
         is_gone = end.digest is None and end.seen_until is None
         _SET_GONE.run(connection, (Moment.of(end.seen_from).text if is_gone else None, tag_id))
     return chain
+
+
+def last_missed(connection: Connection, tag_id: int) -> int | None:
+    """When a tag that is gone was last said not to be there, in seconds; null: once, when it went."""
+    row = _MISSED.first(connection, (tag_id,))
+    return None if row is None or row[0] is None else int(json.loads(row[0])[-1][0])

@@ -53,7 +53,8 @@ class Looked(NamedTuple):
 
 def look(connection: Connection, repositories: list[Repository], seen: Moment) -> Looked:
     """Compare what is seen with what is stored, append what changed, and say what may be stored."""
-    by_name = {one.full_name: one for one in repositories}
+    # Twice on a page that shifted: the lower count is the earlier one.
+    by_name = {one.full_name: one for one in sorted(repositories, key=lambda one: one.pull_count, reverse=True)}
     with_text = any(one.full_description is not None for one in by_name.values())
     sql = _KNOWN.format("full_description" if with_text else "NULL")
     known = {row[1]: Known(*row) for row in select_in(connection, sql, list(by_name))}

@@ -26,6 +26,7 @@ SIZE_JUMP = 1_000_000
 KNOWN = "id name digest gone_at last_seen_at last_pushed last_updater full_size is_name_only first_seen_at"
 """The columns of a stored tag that a change is seen by."""
 
+# What a complete walk did not show is newer than that walk; where there was none, the push has to be newer than the last walk.
 # Walks from before the repository was gone say nothing of what is there now: their dates were taken back.
 _BASELINE = Statement(
     "repository_id",
@@ -33,7 +34,7 @@ _BASELINE = Statement(
     SELECT l.started_at, l.is_complete FROM listings l WHERE l.kind = 'tags'
         AND l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id)
         AND l.finished_at IS NOT NULL AND l.stop_reason IN ('end', 'known', 'policy', 'wall') AND l.subject_updated IS NOT NULL
-    ORDER BY l.id DESC LIMIT 1
+    ORDER BY l.is_complete DESC, l.id DESC LIMIT 1
     """,
 )
 # Every name there was then was known from then on.
@@ -71,6 +72,8 @@ class Known(NamedTuple):
     full_size: int | None
     is_name_only: bool | None
     first_seen_at: str
+    missed_at: str | None = None
+    """When it was last said not to be there, where that was said more than once."""
 
     @property
     def last_seen(self) -> int:
@@ -79,7 +82,8 @@ class Known(NamedTuple):
 
     def is_as_of(self, seen: Moment) -> bool:
         """Whether an answer of that time tells of the tag as it is now, as far as is known."""
-        return self.is_described_by(seen) and (self.gone_at is None or text_of(self.gone_at) <= seen.text)
+        gone_at = self.missed_at or self.gone_at
+        return self.is_described_by(seen) and (gone_at is None or text_of(gone_at) <= seen.text)
 
     def is_described_by(self, seen: Moment) -> bool:
         """Whether no later answer has described it; a description is worth more than a name, however late that was listed."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from harvester.clock import seconds_of
 from harvester.records import Tag
 from harvester.store.indexes import keep_images, keep_shown
-from harvester.store.intervals import CLOSE, OPEN, add_sight
+from harvester.store.intervals import CLOSE, OPEN, add_sight, last_missed
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
 from harvester.store.tag_changes import KNOWN, Known, TagChanges
@@ -236,7 +236,12 @@ def _known(connection: Connection, repository_id: int, names: list[str]) -> dict
         names,
         first=(repository_id,),
     )
-    return {row[1]: Known(*row) for row in rows}
+    return {row[1]: _as_missed(connection, Known(*row)) for row in rows}
+
+
+def _as_missed(connection: Connection, tag: Known) -> Known:
+    missed = None if tag.gone_at is None else last_missed(connection, tag.id)
+    return tag if missed is None else tag._replace(missed_at=Moment.of(missed).text)
 
 
 def _pushed(tag: Tag) -> int | None:

@@ -52,6 +52,13 @@ def test_a_tag_that_a_complete_walk_did_not_show_is_new(db: Database) -> None:
     assert db.one("SELECT happened_at, rank FROM events") == (SINCE, 3)
 
 
+def test_a_tag_that_an_incomplete_walk_left_out_is_new_to_the_complete_one_before(db: Database) -> None:
+    walked(db, shown("a", 1))
+    walked(db, shown("a", 1), count=2, at=NOW + DAY)
+    walked(db, shown("a", 1), shown("b", 2, pushed=BEFORE), at=NOW + 2 * DAY)
+    assert events(db) == ["tag.new b"]
+
+
 @pytest.mark.parametrize(("pushed", "expected"), [(SINCE, ["tag.new b"]), (BEFORE, [])], ids=["pushed since", "older"])
 def test_beyond_a_wall_a_tag_is_new_only_if_it_was_pushed_since(db: Database, pushed: str, expected: list[str]) -> None:
     walked(db, shown("a", 1), stop="wall", count=9)
