@@ -287,3 +287,62 @@ def empty_page() -> Answer:
         return mutated(lambda document: document | {"results": [], "next": document.get("next") or following})(occasion)
 
     return answer
+
+
+def count_off(by: int) -> Answer:
+    """A page whose `count` is wrong by that many; its rows and links are right."""
+    return mutated(lambda page: page | {"count": max(0, page["count"] + by)} if _is_page(page) else page)
+
+
+def row_repeated(*, row: int = 0) -> Answer:
+    """A page that shows one row twice; the other one is in place of the last."""
+    return mutated(lambda page: _rows_set(page, lambda rows: [*rows[:-1], rows[row % len(rows)]]))
+
+
+def row_omitted(*, row: int = 0, is_counted: bool = True) -> Answer:
+    """A page that lacks one of its rows; without `is_counted` its `count` lacks it too."""
+
+    def omit(page: Any) -> Any:
+        changed = _rows_set(page, lambda rows: [one for place, one in enumerate(rows) if place != row % len(rows)])
+        if changed is page or is_counted:
+            return changed
+        return changed | {"count": max(0, changed["count"] - 1)}
+
+    return mutated(omit)
+
+
+def no_rows() -> Answer:
+    """What a service that is shut down says: a list of nothing, complete by its own count."""
+    empty = {"count": 0, "next": None, "previous": None, "results": []}
+    return mutated(lambda page: page | empty if _is_page(page) else page)
+
+
+def names_cut(part: float) -> Answer:
+    """The registry's list of names, of which only so large a part is there; at 0 there is none."""
+
+    def cut(document: Any) -> Any:
+        names = document.get("tags") if isinstance(document, dict) else None
+        return document if not names else document | {"tags": names[: int(part * len(names))] or None}
+
+    return mutated(cut)
+
+
+def gone() -> Answer:
+    """The 404 of an object that is not there, whether it is or not."""
+    return always(
+        json_reply(404, {"message": "httperror 404: object not found", "errinfo": {"namespace": "?"}}, budget="hub")
+    )
+
+
+def registry_limited(retry_after_s: int | None = 5) -> Answer:
+    """The registry's 429 that is not about pulls."""
+    headers: Headers = (("retry-after", str(retry_after_s)),) if retry_after_s is not None else ()
+    return always(registry_error(429, "TOOMANYREQUESTS", "Rate exceeded", headers=headers))
+
+
+def _is_page(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("results"), list)
+
+
+def _rows_set(page: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
+    return page | {"results": change(page["results"])} if _is_page(page) and page["results"] else page

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import formatdate
 
 import httpx
 
 from tests.fakehub import FakeHub, Limits, Request, World
-from tests.fakehub.messages import Host
+from tests.fakehub.messages import Closed, Cut, Hang, Host, Reply, Reset
 from tests.fakehub.world import Repository
 
 PORTS: dict[Host, int] = {"hub": 7001, "auth": 7002, "registry": 7003, "cdn": 7004}
@@ -19,6 +19,8 @@ NEAREST_S, FURTHEST_S = 0.05, 1.5
 """A request and its answer take this long together."""
 
 ADDRESS = "127.0.0.1"
+HANGS_S = 30.0
+"""Until whoever waits for a silent host gives up."""
 
 
 class EndlessWorld(World):
@@ -68,6 +70,32 @@ class Distance(httpx.AsyncBaseTransport):
         date = ("date", formatdate(self._clock(), usegmt=True))
         await asyncio.sleep(way_s - there_s)
         content_type = (("content-type", reply.content_type),) if reply.content_type else ()
-        return httpx.Response(
-            reply.status, headers=[*reply.headers, *content_type, date], stream=httpx.ByteStream(reply.payload.plain)
-        )
+        stream = await _delivered(reply)
+        return httpx.Response(reply.status, headers=[*reply.headers, *content_type, date], stream=stream)
+
+
+class _Broken(httpx.AsyncByteStream):
+    """A body whose end never comes."""
+
+    def __init__(self, beginning: bytes) -> None:
+        self._beginning = beginning
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._beginning
+        raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+
+async def _delivered(reply: Reply) -> httpx.AsyncByteStream:
+    """The body as it arrives; raises where nothing does. Slow deliveries arrive whole."""
+    match reply.delivery:
+        case Reset():
+            raise httpx.ReadError("connection reset by peer")
+        case Closed():
+            raise httpx.RemoteProtocolError("server disconnected without sending a response")
+        case Hang():
+            await asyncio.sleep(HANGS_S)
+            raise httpx.ReadTimeout("nothing was sent")
+        case Cut(missing):
+            return _Broken(reply.payload.plain[: max(0, len(reply.payload.plain) - missing)])
+        case _:
+            return httpx.ByteStream(reply.payload.plain)

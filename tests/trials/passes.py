@@ -19,6 +19,7 @@ from harvester.backfill import Request
 from harvester.cli.backfill import filled_as
 from harvester.composition import Parts, assembled, open_store, worker_of
 from harvester.config import Settings
+from harvester.errors import HarvesterError
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.store import runs
 from harvester.store.holes import Holes, holes_of_run
@@ -95,13 +96,21 @@ class Trial:
         credential: tuple[str, str] | None = None,
         seed: int = 1,
         pull_interval: str = "1d",
+        may_give_up: bool = False,
     ) -> None:
+        """With `may_give_up` a far end of no use ends a pass, as it ends the command; else that is a mistake of the trial."""
         self.clock = clock
+        self.fatal: HarvesterError | None = None
+        """Why the last pass could not go on."""
+        self.is_resumed = False
+        """Whether the last pass went on with one that had been given up."""
+        self._may_give_up = may_give_up
         self.database = folder / "harvester.db"
         self._credential = credential
         users = dict([credential]) if credential is not None else {}
         self.hub: FakeHub = far_end(limits or Limits(), clock.time, world, users)
-        self._far = Distance(self.hub, clock.time, random.Random(seed))  # noqa: S311
+        self.far = Distance(self.hub, clock.time, random.Random(seed))  # noqa: S311
+        """What stands for the network."""
         self._settings = Settings(
             database=str(self.database),
             hub_url=self.hub.hub_url,
@@ -132,16 +141,18 @@ class Trial:
             self.clock,
             credential=self._credential,
             on_hold=lambda *_: None,
-            inner=lambda egress: self._far,
+            inner=lambda egress: self.far,
         ) as parts:
             jobs, fingerprint = request.jobs(pulls=False), request.fingerprint(pulls=False)
             run = await parts.writer.call(
                 lambda connection: runs.begin_run(connection, fingerprint, jobs, Moment.of(self.clock.time()))
             )
             is_over = partial(self._is_over, parts, run.id)
+            self.is_resumed = run.is_resumed
             worker = worker_of(parts, self.clock, run_id=run.id, on_report=lambda report: None)
             await worker.run(is_over)
-            assert worker.fatal is None, worker.fatal
+            assert self._may_give_up or worker.fatal is None, worker.fatal
+            self.fatal = worker.fatal
             with parts.reader.begin() as connection:
                 return holes_of_run(connection, run.id, request.fill, Moment.of(self.clock.time()))
 
