@@ -313,7 +313,7 @@ def row_omitted(*, row: int = 0, is_counted: bool = True) -> Answer:
 
 def no_rows() -> Answer:
     """What a service that is shut down says: a list of nothing, complete by its own count."""
-    empty = {"count": 0, "next": None, "previous": None, "results": []}
+    empty: dict[str, Any] = {"count": 0, "next": None, "previous": None, "results": []}
     return mutated(lambda page: page | empty if _is_page(page) else page)
 
 

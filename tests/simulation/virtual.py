@@ -49,6 +49,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.selector = _Selector()
         super().__init__(self.selector)
+        # After 2**24 seconds a float knows no nanoseconds, and a timer that is due would never be.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         return self.selector.now

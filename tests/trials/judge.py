@@ -97,12 +97,12 @@ class Judge:
             " JOIN repositories r ON r.id = t.repository_id WHERE t.gone_at IS NOT NULL"
         ):
             if gone_at >= since and not self._may_be_gone((full_name, tag), gone_at):
-                found.append(self._difference("false deletion", gone_at, f"{full_name}:{tag}", "gone_at is set"))
+                found.append(self._difference("false deletion", gone_at, f"{full_name}:{tag}", "recorded as gone"))
         for full_name, gone_at in self.trial.rows(
             "SELECT full_name, CAST(strftime('%s', gone_at) AS INTEGER) FROM repositories WHERE gone_at IS NOT NULL"
         ):
             if gone_at >= since and self.script.was_there(full_name, gone_at - WAY_S):
-                found.append(self._difference("false deletion", gone_at, full_name, "gone_at is set"))
+                found.append(self._difference("false deletion", gone_at, full_name, "recorded as gone"))
         return found
 
     def compare(self) -> Verdict:
@@ -137,36 +137,41 @@ class Judge:
                 matched[found] = row
         before: str | None = None
         for number, stretch in enumerate(truth):
-            row = matched.get(number)
-            if row is None and self._is_owed(key, stretch) and before != stretch.digest:
+            stored = matched.get(number)
+            if stored is None and self._is_owed(key, stretch) and before != stretch.digest:
                 deadline = self._deadline(key[0], stretch)
                 assert deadline is not None
                 text = f"{_short(stretch.digest)} since {stretch.since:.0f} ({stretch.cause}) is not stored"
                 verdict.differences.append(self._difference("missing", deadline.began, subject, text))
                 verdict.compared += 1
-            elif row is None:
+            elif stored is None:
                 verdict.unseen += before != stretch.digest
             else:
                 before = stretch.digest
-                self._judge(key, stretch, row, verdict)
+                end = min((other for other in matched if other > number), default=len(truth))
+                # Between the same digest and itself there may have been something that no pass could show.
+                pushes = [push for one in truth[number:end] if one.digest == stretch.digest for push in one.pushes]
+                self._judge(key, stretch, pushes, stored, verdict)
         self._judge_ends(subject, rows, verdict)
 
-    def _judge(self, key: tuple[str, str], stretch: Stretch, row: Row, verdict: Verdict) -> None:
+    def _judge(
+        self, key: tuple[str, str], stretch: Stretch, pushed: list[tuple[float, str]], row: Row, verdict: Verdict
+    ) -> None:
         subject = f"{key[0]}:{key[1]}"
         wrong = []
         day = self.day_of(row.seen_from)
         deadline = self._deadline(key[0], stretch)
-        first = next((one for one in self.passes if one.began > stretch.since), self.passes[0])
+        first = next((one for one in self.passes if one.ended > stretch.since), self.passes[0])
         if deadline is not None and day > deadline.day:
             wrong.append(f"seen from day {day}, an undisturbed pass was on day {deadline.day}")
         shown = self._first_shown(key, stretch)
         if stretch.digest is not None and (shown is None or self.day_of(shown.at) != day):
             wrong.append(f"seen from day {day}, shown first on day {None if shown is None else self.day_of(shown.at)}")
-        pushes = {int(at) for at, _ in stretch.pushes}
-        noted = {row.pushed_at} | {one[0] for one in json.loads(row.pushes or "[]")}
+        pushes = {int(at) for at, _ in pushed}
+        noted = {row.pushed_at, *_pushes_of(row)}
         if stretch.digest is not None and not noted <= pushes:
             wrong.append(f"pushed at {sorted(map(str, noted - pushes))}, truly at {sorted(pushes)}")
-        pushers = {pusher for _, pusher in stretch.pushes}
+        pushers = {pusher for _, pusher in pushed}
         if row.last_updater is not None and row.last_updater not in pushers:
             wrong.append(f"pushed by {row.last_updater}, truly by {sorted(pushers)}")
         verdict.compared += 1
@@ -233,6 +238,11 @@ class Judge:
 
     def _difference(self, kind: str, at: float, subject: str, text: str) -> Difference:
         return Difference(kind, self.day_of(at), subject, text)
+
+
+def _pushes_of(row: Row) -> list[int | None]:
+    """When the pushes within an interval were: `[first seen, last seen, pushed_at, ...]` each, or `[pushed_at, ...]`."""
+    return [one[2] if len(one) > 3 else one[0] for one in json.loads(row.pushes or "[]")]
 
 
 def _short(digest: str | None) -> str:

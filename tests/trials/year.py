@@ -159,6 +159,8 @@ class _Stage:
 
 def lived(plan: Plan, folder: Path) -> Year:
     """A first pass and as many days as are planned, in virtual time."""
+    # The worker draws its delays from the common source.
+    random.seed(plan.seed)
     return virtually(partial(_live, plan, folder))
 
 
@@ -178,7 +180,7 @@ def summary(year: Year) -> str:
         f"faults      {sum(year.faults.values())}: {told(year.faults)}",
         f"intervals   {verdict.compared} compared, {verdict.equal} equal, {verdict.unseen} that no pass could show",
         f"late        {late or 'none'}",
-        f"gone falsely {len(year.false_deletions)}",
+        f"gone falsely {len({one.subject for one in year.false_deletions})}",
         f"events      {told(events.counts)}",
         f"differences {len(year.differences)}: {told(Counter(one.kind for one in year.differences))}",
     ]
