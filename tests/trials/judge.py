@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.trials.observed import Pass, Shown, Sights
@@ -119,7 +120,9 @@ class Judge:
             now = None if not chain or chain[-1].seen_until is not None else chain[-1].digest
             if (None if gone_at else digest) != now:
                 verdict.differences.append(
-                    self._difference("torn", self.passes[-1].ended, f"{full_name}:{tag}", "the tag is not its last interval")
+                    self._difference(
+                        "torn", self.passes[-1].ended, f"{full_name}:{tag}", "the tag is not its last interval"
+                    )
                 )
         return verdict
 
@@ -183,9 +186,7 @@ class Judge:
             )
 
     def _judge_ends(self, subject: str, rows: Sequence[Row], verdict: Verdict) -> None:
-        for row, following in zip(rows, [*rows[1:], None], strict=True):
-            if following is None:
-                continue
+        for row, following in pairwise(rows):
             if row.seen_until is None or not row.seen_from <= row.seen_until <= following.seen_from:
                 text = f"{_short(row.digest)} until {row.seen_until}, the next from {following.seen_from}"
                 verdict.differences.append(self._difference("torn", following.seen_from, subject, text))
@@ -217,7 +218,9 @@ class Judge:
         if deadline is None or (stretch.until is not None and deadline.ended > stretch.until):
             return False
         # A tag that was never stored cannot be said to be gone.
-        return stretch.digest is not None or any(one.at < stretch.since + WAY_S for one in self.sights.tags.get(key, []))
+        return stretch.digest is not None or any(
+            one.at < stretch.since + WAY_S for one in self.sights.tags.get(key, [])
+        )
 
     def _first_shown(self, key: tuple[str, str], stretch: Stretch) -> Shown | None:
         until = None if stretch.until is None else stretch.until + WAY_S

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.trials.judge import Difference, Judge, Row
@@ -80,9 +81,7 @@ def judged_events(judge: Judge) -> Events:
             found.differences.append(_difference("event twice", judge.day_of(one.at), one.subject, one.kind))
     for about, expected in (("tag", _of_tags(judge)), ("repository", _of_repositories(judge))):
         told = Counter(
-            Happened(one.kind, judge.day_of(one.at), one.subject)
-            for one in strict
-            if one.kind.startswith(f"{about}.")
+            Happened(one.kind, judge.day_of(one.at), one.subject) for one in strict if one.kind.startswith(f"{about}.")
         )
         if told:
             found.differences += _compared(told, expected)
@@ -114,7 +113,7 @@ def _of_tags(judge: Judge) -> _Expected:
         if rows:
             _first_sight(judge, key, rows[0], expected)
         last: str | None = None
-        for before, row in zip(rows, rows[1:], strict=False):
+        for before, row in pairwise(rows):
             last = before.digest or last
             _change(judge, subject, before, row, last, shown, expected)
         _pushers(judge, subject, rows, shown, expected)
@@ -185,7 +184,7 @@ def _change(
 def _pushers(judge: Judge, subject: str, rows: list[Row], shown: list[Shown], expected: _Expected) -> None:
     """Another pusher than in the row before; across a time in which the tag was gone it may be told."""
     gone = [(row.seen_from, row.seen_until) for row in rows if row.digest is None]
-    for before, now in zip(shown, shown[1:], strict=False):
+    for before, now in pairwise(shown):
         if before.pusher != now.pusher:
             was_gone = any(since <= now.at and (until is None or until >= before.at) for since, until in gone)
             where = expected.allowed if was_gone else expected.owed
@@ -215,7 +214,9 @@ def _of_repositories(judge: Judge) -> _Expected:
                 _one_of(expected, "repository.described", full_name, days, is_owed=False, judge=judge)
             else:
                 days = _days(judge, now.since, deadline, now.until)
-                _one_of(expected, "repository.returned", full_name, days, is_owed=was_gone and bool(within), judge=judge)
+                _one_of(
+                    expected, "repository.returned", full_name, days, is_owed=was_gone and bool(within), judge=judge
+                )
         for at in judge.script.described.get(full_name, []):
             clear = [one for one in judge.passes if one.began > at and one.is_clear(full_name)]
             days = _days(judge, at, clear[0].day if clear else None, None)
@@ -232,9 +233,7 @@ def _days(judge: Judge, since: float, last: int | None, until: float | None) -> 
     ]
 
 
-def _one_of(
-    expected: _Expected, kind: str, full_name: str, days: list[int], *, is_owed: bool, judge: Judge
-) -> bool:
+def _one_of(expected: _Expected, kind: str, full_name: str, days: list[int], *, is_owed: bool, judge: Judge) -> bool:
     """One event on one of these days: on that on which it was told, or else on the last; whether it was told."""
     told = [
         judge.day_of(row[1])

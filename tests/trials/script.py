@@ -43,9 +43,7 @@ class _Planner:
         self._of: dict[str, _Planned] = {}
 
     def script(self) -> Script:
-        first = tuple(
-            self._founding(f"{namespace}/{name}") for namespace in NAMESPACES for name in REPOSITORIES
-        )
+        first = tuple(self._founding(f"{namespace}/{name}") for namespace in NAMESPACES for name in REPOSITORIES)
         fate = self._fates()
         return Script(first, {number: self._day(fate.get(number, [])) for number in range(1, self._days + 1)})
 

@@ -74,7 +74,7 @@ class Change:
     tags: tuple[Pushed, ...] = ()
     """What a repository begins with."""
     when: When = "before"
-    """Before the day's pass; while it reads the pages of the repository's tags, between two of them; or so long after its beginning."""
+    """Before the day's pass; between two pages of the repository's tags; or so long after the pass began."""
     after_s: float = 0.0
 
 

@@ -48,6 +48,7 @@ class Plan:
 class Year:
     """What was done and what was found."""
 
+    judge: Judge
     passes: list[Pass] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     gave_up: int = 0
@@ -81,7 +82,7 @@ class _Stage:
         chance = random.Random(plan.seed)  # noqa: S311
         self.trial.far = Watched(self.trial.hub, clock.time, chance, sights=self.sights, before=self._on_request)
         self.judge = Judge(self.trial, self.scripted, self.sights)
-        self.year = Year(passes=self.judge.passes)
+        self.year = Year(self.judge, self.judge.passes)
         self._due: list[Change] = []
         self._shifted: set[str] = set()
         self._began = self._ended = START

@@ -69,14 +69,14 @@ class Weather:
         ):
             for _ in range(max(1, self.days // every)):
                 self.special.setdefault(chance.randint(2, self.days), []).append(name)
-        episodes = max(1, self.days // 60)
-        for number in range(episodes):
+        for number in range(max(1, self.days // 60)):
+            # A far end that misbehaves for longer says the same 404 in several passes; then it is more than half of a namespace.
+            is_long = number == 0 and self.days >= 100
             first = chance.randint(2, max(2, self.days - 3))
-            # A far end that misbehaves for longer says the same 404 in several passes.
-            last = first + (2 if number == 0 and self.days >= 100 else 0)
             namespace = NAMESPACES[-1] if number % 2 == 0 else chance.choice(NAMESPACES)
-            chosen = tuple(f"{namespace}/{name}" for name in chance.sample(("catalog", "gateway", "worker"), 2))
-            for day in range(first, last + 1):
+            names = ("catalog", "gateway", "worker")
+            chosen = tuple(f"{namespace}/{name}" for name in (names if is_long else chance.sample(names, 2)))
+            for day in range(first, first + (3 if is_long else 1)):
                 self.vanishing[day] = chosen
 
     def arm(self, hub: FakeHub, day: int, there: Sequence[str]) -> None:
