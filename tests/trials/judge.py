@@ -2,7 +2,8 @@
 
 A true interval must be stored when it lasted over a pass that nothing disturbed, begun after the change; it may be when only a
 disturbed pass showed it. It begins on the day on which it was shown first, and no later than in the first undisturbed pass. That a
-whole repository is gone takes two of these. Nothing else may be stored.
+whole repository is gone takes two of these. Nothing else may be stored. A list that lacks a tag and agrees with itself disturbs all
+passes until the list is read again: nobody could know.
 """
 
 from __future__ import annotations

@@ -144,5 +144,15 @@ def disturbed(entries: Iterable[Entry], repositories: Iterable[str]) -> set[str]
     return found
 
 
+def pages_of_tags(entries: Iterable[Entry], *, is_fault: bool) -> set[str]:
+    """The repositories of whose tags a page was served, by a fault or truly."""
+    return {
+        full_name
+        for entry in entries
+        if entry.host == "hub" and entry.status == 200 and entry.is_fault == is_fault
+        if entry.path.rstrip("/").endswith("/tags") and (full_name := about(entry.path)) is not None
+    }
+
+
 def _seconds(text: str | None) -> int | None:
     return None if text is None else int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())

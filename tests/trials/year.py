@@ -21,7 +21,7 @@ import structlog
 from tests.simulation.virtual import START, VirtualClock, virtually
 from tests.trials.judge import DAY_S, Difference, Judge, Verdict
 from tests.trials.judge_events import Events, judged_events
-from tests.trials.observed import Pass, Sights, Watched, disturbed
+from tests.trials.observed import Pass, Sights, Watched, disturbed, pages_of_tags
 from tests.trials.passes import Trial, told
 from tests.trials.script import REPOSITORIES, made
 from tests.trials.scripted_world import BY_NAME, NAMESPACES, Change, Script, ScriptDay, ScriptedWorld
@@ -85,6 +85,8 @@ class _Stage:
         self.year = Year(self.judge, self.judge.passes)
         self._due: list[Change] = []
         self._shifted: set[str] = set()
+        self._misled: set[str] = set()
+        """Repositories whose tags were last shown by a list that lacks one and agrees with itself."""
         self._began = self._ended = START
 
     async def run(self) -> Year:
@@ -145,6 +147,7 @@ class _Stage:
             passed = await self.trial.backfill(*TARGETS)
             self.year.requests += passed.kinds
             touched |= disturbed(self.trial.hub.journal, self.scripted.repositories)
+            self._note_lies()
             if self.trial.fatal is not None:
                 self.year.gave_up += 1
                 break
@@ -153,9 +156,16 @@ class _Stage:
                 break
         self._ended = self._clock.time()
         assert int(self._ended // DAY_S) == int(first_began // DAY_S), f"the pass of day {day} took too long"
-        one = Pass(day, began, self._ended, is_whole, frozenset(touched | self._shifted))
+        one = Pass(day, began, self._ended, is_whole, frozenset(touched | self._shifted | self._misled))
         self.judge.passes.append(one)
         self.year.false_deletions += self.judge.false_deletions(first_began)
+
+    def _note_lies(self) -> None:
+        """Who was misled now: nobody can know of it before the pages are served again."""
+        self._misled -= pages_of_tags(self.trial.hub.journal, is_fault=False)
+        names = set() if self._weather is None else set(self._weather.lied())
+        by_faults = pages_of_tags(self.trial.hub.journal, is_fault=True)
+        self._misled |= {one for one in by_faults if one.partition("/")[2] in names}
 
 
 def lived(plan: Plan, folder: Path) -> Year:

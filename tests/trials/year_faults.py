@@ -16,6 +16,9 @@ from tests.trials.scripted_world import LARGE, NAMESPACES
 
 Days = dict[int, list[str]]
 
+UNNOTICEABLE = "a row missing and not counted"
+"""A list that agrees with itself: that it lacks something shows only when it is asked for again."""
+
 HUB_ONLY: dict[str, Callable[[random.Random], Answer]] = {
     "429 with seconds": lambda chance: answers.rate_limited(chance.randint(1, 90)),
     "429 with a time": lambda chance: answers.rate_limited(chance.randint(1, 90), form="epoch"),
@@ -24,7 +27,7 @@ HUB_ONLY: dict[str, Callable[[random.Random], Answer]] = {
     "a wrong count": lambda chance: answers.count_off(chance.choice((-100, -7, -1, 1, 2, 50))),
     "a row twice": lambda chance: answers.row_repeated(row=chance.randrange(100)),
     "a row missing": lambda chance: answers.row_omitted(row=chance.randrange(100)),
-    "a row missing and not counted": lambda chance: answers.row_omitted(row=chance.randrange(100), is_counted=False),
+    UNNOTICEABLE: lambda chance: answers.row_omitted(row=chance.randrange(100), is_counted=False),
 }
 ANYWHERE: dict[str, Callable[[random.Random], Answer]] = {
     "500": lambda chance: answers.server_error(500),
@@ -41,8 +44,6 @@ NAMES_ONLY: dict[str, Callable[[random.Random], Answer]] = {
     "no names": lambda chance: answers.names_cut(0.0),
     "429 of the registry": lambda chance: answers.registry_limited(chance.choice((None, 3, 40))),
 }
-
-NO_FAULTS: Days = {}
 
 
 @dataclass(slots=True)
@@ -92,6 +93,14 @@ class Weather:
             self._armed.append(_single(chance, there))
         for _, fault in self._armed:
             hub.fault(fault)
+
+    def lied(self) -> list[str]:
+        """Names of the repositories of whose tags a page said that it is whole, and lacked one."""
+        return [
+            fault.target.split("/")[1]
+            for name, fault in self._armed
+            if name == UNNOTICEABLE and fault.applied_count and "/tags" in fault.target
+        ]
 
     def disarm(self, hub: FakeHub) -> None:
         """Count what was met, and let the far end be well."""
