@@ -183,7 +183,21 @@ def _gone(e: _Evidence) -> list[str]:
 
 
 def _repository(e: _Evidence) -> list[str]:
-    return [e.said("{} tags", "tags"), e.said("{} pulls", "pull_count"), e.registered()]
+    return [
+        e.said("with {} tags", "tags"),
+        e.said("{} pulls", "pull_count"),
+        e.said("last seen {}", "last_seen_before"),
+        e.registered(),
+    ]
+
+
+def _described(e: _Evidence) -> list[str]:
+    before = e.said('was "{}"', "description_before")
+    now = e.said('"{}"', "description") or ("no description" if before else "")
+    length = e.said(
+        "full description of {} characters, was {}", "full_description_length", "full_description_length_before"
+    )
+    return [now, before, length]
 
 
 _SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
@@ -195,8 +209,8 @@ _SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
     "tag.platforms_lost": lambda e: [e.names("platforms_lost", "without {}"), e.digests()],
     "tag.size_jumped": lambda e: [e.sizes(), e.digests()],
     "tag.new": lambda e: [e.digests(), e.said("pushed {}", "pushed_at"), e.said("by {}", "last_updater")],
-    "repository.described": lambda e: [e.said('"{}"', "after") or "no description", e.said('was "{}"', "before")],
-    "repository.deprecated": lambda e: [e.said('"{}"', "description")],
+    "repository.described": _described,
+    "repository.deprecated": lambda e: [e.said('"{}"', "text")],
     "repository.gone": _repository,
     "repository.returned": _repository,
     "repository.new": _repository,
@@ -207,9 +221,8 @@ _SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
     ],
     "pulls.anomalous": lambda e: [
         e.said("{}", "flag"),
-        e.said("rate {}", "rate"),
-        e.said("usually {}", "usual"),
-        e.said("over {} s", "elapsed_s"),
+        e.said("{} pulls a day", "rate"),
+        e.said("usually {}", "usual_rate"),
     ],
     "listing.cut_short": lambda e: [
         e.said("{}", "kind"),

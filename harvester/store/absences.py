@@ -124,7 +124,7 @@ def _store_repository_absence(
     detail = {
         "pull_count": pull_count,
         "tags": tags,
-        "last_seen_at": text_of(last_seen_at),
+        "last_seen_before": text_of(last_seen_at),
         "first_missing_at": text_of(first_missing_at),
         "passes": passes,
         "date_registered": None if date_registered is None else text_of(date_registered),

@@ -182,12 +182,15 @@ def _begin(connection: Connection, before: Known, now: Repository, seen: Moment)
     _FORGET_TAG_ABSENCES.run(connection, (f"{before.full_name}:", f"{before.full_name};"))
     detail = {
         "chapter": before.chapter + 1,
-        "date_registered": {"before": before.registered, "after": now.date_registered},
-        "hub_user": {"before": before.hub_user, "after": now.hub_user},
-        "pull_count": {"before": before.pull_count, "after": now.pull_count},
+        "date_registered_before": before.registered,
+        "date_registered": now.date_registered,
+        "hub_user_before": before.hub_user,
+        "hub_user": now.hub_user,
+        "pull_count_before": before.pull_count,
+        "pull_count": now.pull_count,
         "tags_closed": tag_count,
-        "last_seen_at": text_of(before.last_seen_at),
-        "gone_at": None if before.gone_at is None else text_of(before.gone_at),
+        "last_seen_before": text_of(before.last_seen_at),
+        "gone_since": None if before.gone_at is None else text_of(before.gone_at),
         "shown_by": now.source,
     }
     event = NewEvent(

@@ -79,10 +79,11 @@ def _changes(connection: Connection, before: Known, now: Repository, seen: Momen
     found: list[NewEvent] = []
     if before.gone_at is not None and _RETURN.run(connection, (before.id, seen.text)):
         detail = {
-            "gone_at": text_of(before.gone_at),
-            "last_seen_at": text_of(before.last_seen_at),
+            "gone_since": text_of(before.gone_at),
+            "last_seen_before": text_of(before.last_seen_at),
             "date_registered": before.registered,
-            "pull_count": {"before": before.pull_count, "after": now.pull_count},
+            "pull_count_before": before.pull_count,
+            "pull_count": now.pull_count,
             "shown_by": now.source,
         }
         found.append(NewEvent(kind="repository.returned", repository_id=before.id, detail=detail))
@@ -95,11 +96,11 @@ def _changes(connection: Connection, before: Known, now: Repository, seen: Momen
 def _descriptions(connection: Connection, before: Known, now: Repository) -> list[NewEvent]:
     detail: dict[str, Any] = {}
     if now.description is not None and before.description not in (None, now.description):
-        detail["description"] = {"before": _cut(before.description), "after": _cut(now.description)}
+        detail |= {"description_before": _cut(before.description), "description": _cut(now.description)}
     if now.full_description is not None and before.full_description not in (None, now.full_description):
-        detail["full_description_length"] = {
-            "before": len(before.full_description or ""),
-            "after": len(now.full_description),
+        detail |= {
+            "full_description_length_before": len(before.full_description or ""),
+            "full_description_length": len(now.full_description),
         }
     if not detail:
         return []

@@ -75,21 +75,19 @@ def tell_cut_short(connection: Connection, step: WalkStep, listing_id: int, seen
     before = _BEFORE.first(connection, (step.kind, step.subject, listing_id, True))
     if before is None or before[0] == reason:
         return
-    start = {"listing": listing_id, "reason": reason}
+    start = {"listing": listing_id, "stop_reason": reason}
     # A page that died and was tried again may end the same walk twice.
     if is_told(connection, "listing.cut_short", start, since=text_of(started_at)):
         return
     detail = {
         **start,
-        "list": step.kind,
+        "kind": step.kind,
         "subject": step.subject,
         "rows": found,
         "reported_count": reported_count,
-        "before": {
-            "reason": before[0],
-            "is_complete": bool(before[1]),
-            "rows": before[3],
-            "reported_count": before[2],
-        },
+        "stop_reason_before": before[0],
+        "is_complete_before": bool(before[1]),
+        "rows_before": before[3],
+        "reported_count_before": before[2],
     }
     append_events(connection, [NewEvent(kind="listing.cut_short", repository_id=repository_id, detail=detail)], seen)

@@ -114,12 +114,15 @@ def test_the_event_has_both_sides(db: Database) -> None:
             WEB,
             {
                 "chapter": 2,
-                "date_registered": {"before": REGISTERED, "after": ANEW},
-                "hub_user": {"before": "alice", "after": "mallory"},
-                "pull_count": {"before": 5000, "after": 3},
+                "date_registered_before": REGISTERED,
+                "date_registered": ANEW,
+                "hub_user_before": "alice",
+                "hub_user": "mallory",
+                "pull_count_before": 5000,
+                "pull_count": 3,
                 "tags_closed": 2,
-                "last_seen_at": db.in_s(-DAY),
-                "gone_at": None,
+                "last_seen_before": db.in_s(-DAY),
+                "gone_since": None,
                 "shown_by": "detail",
             },
         )
@@ -224,7 +227,7 @@ def test_what_was_gone_returns_by_the_same_date_and_is_replaced_by_another(db: D
     assert kinds(db)[2:] == [("repository.returned", WEB), ("repository.replaced", OTHERS[0])]
     assert db.value("SELECT count(*) FROM repositories WHERE gone_at IS NOT NULL") == 0
     [detail] = [json.loads(one[0]) for one in db.all("SELECT detail FROM events WHERE kind = 'repository.replaced'")]
-    assert (detail["gone_at"], detail["tags_closed"]) == (db.in_s(DAY + 1), 0)
+    assert (detail["gone_since"], detail["tags_closed"]) == (db.in_s(DAY + 1), 0)
 
 
 def test_absences_of_old_tags_are_not_held_against_new_ones(db: Database) -> None:

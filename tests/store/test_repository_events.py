@@ -79,7 +79,7 @@ def test_a_return_is_told_once_and_a_search_is_no_return(db: Database) -> None:
         db.keep(seen(WEB, pull_count=8, date_registered=REGISTERED), at=NOW + later * DAY)
     assert kinds(db) == [("repository.gone", WEB), ("repository.returned", WEB)]
     [_, (_, _, detail)] = events(db)
-    assert (detail["gone_at"], detail["pull_count"]) == (db.in_s(2 * DAY + 1), {"before": 7, "after": 8})
+    assert (detail["gone_since"], detail["pull_count_before"], detail["pull_count"]) == (db.in_s(2 * DAY + 1), 7, 8)
 
 
 def test_an_answer_from_before_it_went_does_not_bring_it_back(db: Database) -> None:
@@ -105,7 +105,7 @@ def test_another_description_is_told_once_with_both_texts(db: Database) -> None:
     db.keep(row(WEB, description="a door"))
     for later in (1, 2, 3):
         db.keep(row(WEB, description="a gate", last_modified="2026-11-20T00:00:00Z"), at=NOW + later)
-    detail = {"description": {"before": "a door", "after": "a gate"}}
+    detail = {"description_before": "a door", "description": "a gate"}
     assert events(db) == [("repository.described", WEB, detail)]
     assert db.value("SELECT happened_at FROM events") == "2026-11-20T00:00:00Z"
 
@@ -113,7 +113,7 @@ def test_another_description_is_told_once_with_both_texts(db: Database) -> None:
 def test_of_the_long_description_the_lengths_are_told(db: Database) -> None:
     db.keep(seen(WEB, date_registered=REGISTERED, full_description="x" * 20_000))
     db.keep(seen(WEB, date_registered=REGISTERED, full_description="y" * 21_000), at=NOW + 1)
-    detail = {"full_description_length": {"before": 20_000, "after": 21_000}}
+    detail = {"full_description_length_before": 20_000, "full_description_length": 21_000}
     assert events(db) == [("repository.described", WEB, detail)]
 
 
@@ -204,7 +204,7 @@ def test_the_recorded_official_images_that_are_deprecated_are_found_and_no_other
 
 
 def cut(db: Database) -> list[tuple[str, str]]:
-    return [(detail["before"]["reason"], detail["reason"]) for _, _, detail in events(db, "listing.cut_short")]
+    return [(detail["stop_reason_before"], detail["stop_reason"]) for _, _, detail in events(db, "listing.cut_short")]
 
 
 def test_a_walk_that_is_cut_short_after_a_whole_one_is_told_once_per_change(db: Database) -> None:
@@ -216,8 +216,8 @@ def test_a_walk_that_is_cut_short_after_a_whole_one_is_told_once_per_change(db: 
     listed(db, names(1), day=7, count=2, stop_reason="wall")
     assert cut(db)[3:] == [("end", "wall")]
     [_, _, _, (_, _, detail)] = events(db, "listing.cut_short")
-    assert (detail["list"], detail["subject"], detail["rows"], detail["reported_count"]) == ("namespace", "acme", 1, 2)
-    assert detail["before"] == {"reason": "end", "is_complete": True, "rows": 2, "reported_count": 2}
+    assert (detail["kind"], detail["subject"], detail["rows"], detail["reported_count"]) == ("namespace", "acme", 1, 2)
+    assert (detail["is_complete_before"], detail["rows_before"], detail["reported_count_before"]) == (True, 2, 2)
 
 
 @pytest.mark.parametrize("reason", ["wall", "error", "throttled"])

@@ -43,7 +43,7 @@ def test_going_leaves_the_last_known_state_as_evidence_and_takes_the_tags_along(
             {
                 "pull_count": 41,
                 "tags": 2,
-                "last_seen_at": db.now.text,
+                "last_seen_before": db.now.text,
                 "first_missing_at": db.in_s(DAY),
                 "passes": 2,
                 "date_registered": REGISTERED,

@@ -49,10 +49,23 @@ TOLD: dict[str, tuple[str, dict[str, Any], str]] = {
         {"digest": B, "pushed_at": "2026-11-20T16:00:00Z"},
         "on bbbbbbbbbbbb, pushed 2026-11-20T16:00:00Z",
     ),
-    "a description": ("repository.described", {"before": "old", "after": "new"}, '"new", was "old"'),
-    "no description": ("repository.described", {"before": "old", "after": None}, 'no description, was "old"'),
-    "a deprecation": ("repository.deprecated", {"description": "DEPRECATED; use x"}, '"DEPRECATED; use x"'),
-    "a repository that went": ("repository.gone", {"pull_count": 1234567, "tags": 20}, "20 tags, 1,234,567 pulls"),
+    "a description": (
+        "repository.described",
+        {"description_before": "old", "description": "new"},
+        '"new", was "old"',
+    ),
+    "no description": (
+        "repository.described",
+        {"description_before": "old", "description": ""},
+        'no description, was "old"',
+    ),
+    "a long description": (
+        "repository.described",
+        {"full_description_length_before": 20_000, "full_description_length": 21_000},
+        "full description of 21,000 characters, was 20,000",
+    ),
+    "a deprecation": ("repository.deprecated", {"text": "DEPRECATED; use x"}, '"DEPRECATED; use x"'),
+    "a repository that went": ("repository.gone", {"pull_count": 1234567, "tags": 20}, "with 20 tags, 1,234,567 pulls"),
     "a name registered anew": (
         "repository.replaced",
         {"date_registered_before": "2016-01-01T00:00:00Z", "date_registered": "2026-11-01T00:00:00Z"},
@@ -65,8 +78,8 @@ TOLD: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "pulls": (
         "pulls.anomalous",
-        {"rate": 1200.5, "usual": 300, "flag": "jump", "elapsed_s": 86400},
-        "jump, rate 1,200.5, usually 300, over 86,400 s",
+        {"rate": 1200.5, "usual_rate": 300.0, "flag": "jump", "elapsed_s": 86400},
+        "jump, 1,200.5 pulls a day, usually 300.0",
     ),
     "a list": (
         "listing.cut_short",
