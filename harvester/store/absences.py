@@ -18,12 +18,16 @@ from harvester.store.repositories import repository_id
 from harvester.store.statements import Statement
 from harvester.store.tags import close_tags
 
+SUSPECTED_S = 12 * 3600
+"""A list without a name that is older than this is no word of the present: the 404 is then the first one."""
+
 _REMEMBER = Statement(
-    "subject seen fresh_after",
+    "subject seen suspected_since fresh_after",
     """
     INSERT INTO absences (subject, first_missing_at, last_missing_at, passes) VALUES (:subject, :seen, :seen, 1)
     ON CONFLICT (subject) DO UPDATE SET last_missing_at = excluded.last_missing_at,
-        passes = CASE WHEN absences.passes = 0 THEN 2
+        passes = CASE WHEN absences.passes = 0 AND absences.last_missing_at >= :suspected_since THEN 2
+            WHEN absences.passes = 0 THEN 1
             WHEN absences.last_missing_at < :fresh_after THEN absences.passes + 1 ELSE absences.passes END
     RETURNING passes
     """,
@@ -56,6 +60,13 @@ _IS_LISTED = Statement(
     SELECT 1 FROM listings l WHERE l.kind = 'tag_names' AND l.subject = :repository AND l.stop_reason = 'end'
         AND l.started_at >= :fresh_after
         AND NOT EXISTS (SELECT 1 FROM absences a WHERE a.subject = :subject AND a.passes = 0)
+    """,
+)
+_SEEN_SINCE = Statement(
+    "full_name tag seen",
+    """
+    SELECT 1 FROM repositories r JOIN tags t ON t.repository_id = r.id
+    WHERE r.full_name = :full_name AND t.name = :tag AND t.last_seen_at > :seen
     """,
 )
 _NOTE = Statement(
@@ -93,10 +104,13 @@ def store_absence(connection: Connection, absent: Absent, seen: Moment, *, fresh
 
 def _store_tag_absence(connection: Connection, full_name: str, tag: str, seen: Moment, fresh_after: str) -> None:
     subject = f"{full_name}:{tag}"
+    if _SEEN_SINCE.first(connection, (full_name, tag, seen.text)) is not None:
+        return
     if _IS_LISTED.first(connection, (full_name, subject, fresh_after)) is not None:
         _NOTE.run(connection, (subject, seen.text))
         return
-    row = _REMEMBER.first(connection, (subject, seen.text, fresh_after))
+    suspected_since = Moment.of(seen.seconds - SUSPECTED_S).text
+    row = _REMEMBER.first(connection, (subject, seen.text, suspected_since, fresh_after))
     known = repository_id(connection, full_name)
     if row is not None and int(row[0]) >= 2 and known is not None:
         close_tags(connection, known, seen, source="detail", name=tag)

@@ -216,3 +216,22 @@ def test_an_empty_list_of_names_is_not_believed_where_tags_are_stored(db: Databa
     walked(db, *THREE)
     census(db, at=NOW + DAY)
     assert db.one("SELECT stop_reason, is_complete FROM listings WHERE kind = 'tag_names'") == ("error", 0)
+
+
+@pytest.mark.parametrize(("hours", "is_gone"), [(1, True), (11, True), (13, False)])
+def test_a_404_confirms_only_what_a_list_lacked_lately(db: Database, hours: int, is_gone: bool) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", at=NOW + DAY)
+    later = NOW + DAY + hours * 3600
+    db.keep(Absent(repository=NGINX, tag="c"), at=later, fresh_after=Moment.of(NOW + DAY).text)
+    assert db.value("SELECT gone_at IS NOT NULL FROM tags WHERE name = 'c'") == is_gone
+    db.keep(Absent(repository=NGINX, tag="c"), at=later + DAY)
+    assert db.value("SELECT gone_at IS NOT NULL FROM tags WHERE name = 'c'") == 1
+
+
+def test_a_404_from_before_a_tag_was_seen_says_nothing(db: Database) -> None:
+    walked(db, *THREE)
+    for ago in (2, 1):
+        db.keep(Absent(repository=NGINX, tag="c"), at=NOW - ago * DAY)
+    assert db.value("SELECT gone_at FROM tags WHERE name = 'c'") is None
+    assert not db.all("SELECT * FROM absences")

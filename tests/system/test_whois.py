@@ -153,7 +153,8 @@ def eventful(harvester: Harvester) -> Harvester:
         f"INSERT INTO tags (id, repository_id, name, first_seen_at, last_seen_at) VALUES (1, 1, '1.27', {seen}, {seen})",
         f"""{event} ('2026-11-20T16:00:00Z', 'tag.overwritten', 1, 1,
             '{{"digest_before":"sha256:{"a" * 64}","digest":"sha256:{"b" * 64}"}}', 1)""",
-        f"""{event} ('2026-11-21T16:00:00Z', 'repository.described', 1, NULL, '{{"description_before":"old","description":"new"}}', 3)""",
+        f"""{event} ('2026-11-21T16:00:00Z', 'repository.described', 1, NULL,
+            '{{"description_before":"old","description":"new"}}', 3)""",
         f"""{event} ('2026-11-22T16:00:00Z', 'namespace.vanishing', NULL, NULL,
             '{{"namespace":"bitnami","missing":90,"known":200}}', 1)""",
     )
