@@ -19,6 +19,7 @@ from harvester.store.indexes import keep_images
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement
 from harvester.store.tags import close_tags
+from harvester.store.work_tables import LIVE
 
 CONFIRMED_AT_ONCE = 100
 """Direct questions that one census may cause; what is left is suspected still and asked for by the next one."""
@@ -105,6 +106,7 @@ _SHOWN = Statement(
 _LAST_SEEN = Statement(
     "repository_id name", "SELECT last_seen_at FROM tags WHERE repository_id = :repository_id AND name = :name"
 )
+_IS_ASKED_FOR = Statement("low high", f"SELECT 1 FROM jobs WHERE key > :low AND key < :high AND {LIVE} LIMIT 1")
 _UNEXPLAINED = Statement(
     "repository_id subject",
     """
@@ -158,8 +160,13 @@ def after_census(connection: Connection, args: Args, repository_id: int | None, 
 
 
 def close_missing(connection: Connection, repository_id: int, full_name: str, since: str, seen: Moment) -> None:
-    """Close the suspects that a complete walk of all pages, begun at `since`, has not met either: two lists say so."""
+    """Close the suspects that a complete walk of all pages, begun at `since`, has not met either: two lists say so.
+
+    Of those that are being asked for by name, the answer decides.
+    """
     for name in suspected(connection, repository_id, full_name):
+        if _IS_ASKED_FOR.first(connection, (f"tag:{full_name}:{name}:", f"tag:{full_name}:{name}:~")) is not None:
+            continue
         row = _LAST_SEEN.first(connection, (repository_id, name))
         if row is not None and text_of(row[0]) < since:
             close_tags(connection, repository_id, seen, source="names", name=name)

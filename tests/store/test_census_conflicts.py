@@ -127,6 +127,15 @@ def test_a_complete_walk_that_lacks_what_the_list_of_names_lacks_closes_it(db: D
     assert db.all("SELECT DISTINCT source FROM tag_history WHERE digest IS NULL") == [("names",)]
 
 
+def test_of_a_tag_that_is_being_asked_for_the_answer_decides_and_no_two_lists(db: Database) -> None:
+    tags = [tag(f"t{number:02}", number) for number in range(30)]
+    walked(db, *tags)
+    census(db, *[one.name for one in tags[:10]], at=NOW + DAY)
+    db.add(tag_job(Args(subject=NGINX, tag="t20", layers="none")))
+    page(db, *tags[:10], count=10, at=NOW + DAY + 2, stop_reason="end", next_page=None, next_offset=None)
+    assert db.all("SELECT name FROM tags WHERE gone_at IS NULL AND name >= 't10'") == [("t20",)]
+
+
 def test_walks_of_the_same_key_supersede_what_they_could_not_finish(db: Database) -> None:
     part = tags_page(Args(subject=NGINX, tags="*-x", layers="none"))
     page(db, *THREE, count=3, new=part, stop_reason="denied", next_page=None, next_offset=None)
