@@ -27,13 +27,14 @@ KNOWN = "id name digest gone_at last_seen_at last_pushed last_updater full_size 
 """The columns of a stored tag that a change is seen by."""
 
 # What a complete walk did not show is newer than that walk; where there was none, the push has to be newer than the last walk.
-# Walks from before the repository was gone say nothing of what is there now: their dates were taken back.
+# Walks from before the repository was gone say nothing of what is there now: their dates were taken back. Nor does a walk by a
+# policy say anything of what it did not want: an old tag that is pushed again is among the newest, too.
 _BASELINE = Statement(
     "repository_id",
     """
     SELECT l.started_at, l.is_complete FROM listings l WHERE l.kind = 'tags'
         AND l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id)
-        AND l.finished_at IS NOT NULL AND l.stop_reason IN ('end', 'known', 'policy', 'wall') AND l.subject_updated IS NOT NULL
+        AND l.finished_at IS NOT NULL AND l.stop_reason IN ('end', 'known', 'wall') AND l.subject_updated IS NOT NULL
     ORDER BY l.is_complete DESC, l.id DESC LIMIT 1
     """,
 )

@@ -66,6 +66,12 @@ def test_beyond_a_wall_a_tag_is_new_only_if_it_was_pushed_since(db: Database, pu
     assert events(db) == expected
 
 
+def test_an_old_tag_that_is_pushed_again_is_not_new_where_a_policy_left_it_out(db: Database) -> None:
+    walked(db, shown("c", 3), shown("b", 2), stop="policy", count=9)
+    walked(db, shown("a", 1, pushed=SINCE), shown("c", 3), stop="policy", count=9, at=NOW + DAY)
+    assert events(db) == []
+
+
 def test_a_tag_whose_name_the_first_census_knew_is_not_new_when_it_is_described(db: Database) -> None:
     walked(db, shown("a", 1), stop="wall", count=9)
     names = step(is_first=True, walk="names", kind="tag_names", stop_reason="end", reported_count=2)
