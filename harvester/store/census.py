@@ -12,13 +12,16 @@ from hashlib import sha256
 import msgspec
 from sqlalchemy import Connection
 
+from harvester.clock import seconds_of
 from harvester.jobs import Args, NewJob, after_names, tag_names
 from harvester.policy import TagPolicy
 from harvester.records import NamesSeen
 from harvester.store.indexes import keep_images
+from harvester.store.intervals import add_sight, last_missed
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement
 from harvester.store.tags import close_tags
+from harvester.store.timeline import LISTED, Sight
 from harvester.store.work_tables import LIVE
 
 CONFIRMED_AT_ONCE = 100
@@ -125,9 +128,18 @@ def store_names(connection: Connection, found: NamesSeen, repository_id: int, ar
         # A service that is shut down answers with nothing: such a list is not believed (peers and traps, 3.19).
         return 0
     new = [] if policy.newest else [name for name in found.names if name not in stored and policy.wants(name)]
-    # An answer that came before what is stored says nothing of it.
-    older = {name: row for name, row in stored.items() if text_of(row[2] or row[3]) <= seen.text}
-    returned = [name for name, row in older.items() if row[2] is not None and name in listed]
+    # An answer that came before what is stored says nothing of it; nor one of the second in which a tag was said to be gone.
+    older = {name: row for name, row in stored.items() if row[2] is None and text_of(row[3]) <= seen.text}
+    listed_again = [
+        name for name, row in stored.items() if row[2] is not None and text_of(row[2]) < seen.text and name in listed
+    ]
+    missed_since = {
+        name for name in listed_again if (last_missed(connection, int(stored[name][1])) or 0) > seen.seconds
+    }
+    for name in sorted(missed_since):
+        sight = Sight(seen.seconds, seen.seconds, LISTED)
+        add_sight(connection, int(stored[name][1]), sight, last_seen=seconds_of(text_of(stored[name][3])))
+    returned = [name for name in listed_again if name not in missed_since]
     back = [int(stored[name][1]) for name in returned]
     _NAME.many(connection, [(repository_id, name, seen.text, True) for name in new])
     _RETURN.many(connection, [(tag_id, seen.text, True) for tag_id in back])
@@ -135,7 +147,7 @@ def store_names(connection: Connection, found: NamesSeen, repository_id: int, ar
     keep_images(connection, [(int(stored[name][1]), stored[name][4]) for name in returned])
     _LET_GO.many(connection, [(tag_id,) for tag_id in back])
     _FORGET.many(connection, [(f"{found.repository}:{name}",) for name in returned])
-    missing = sorted(name for name, row in older.items() if row[2] is None and name not in listed)
+    missing = sorted(name for name in older if name not in listed)
     subject = f"{found.repository}:"
     cleared = [
         row[0] for row in _SUSPECTS.all(connection, _range(found.repository)) if row[0][len(subject) :] in listed

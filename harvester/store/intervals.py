@@ -40,6 +40,7 @@ _CHAIN = Statement(
 _MISSED = Statement(
     "tag_id", "SELECT pushes FROM tag_history WHERE tag_id = :tag_id AND seen_until IS NULL AND digest IS NULL"
 )
+_WENT = Statement("tag_id", "SELECT max(seen_from) FROM tag_history WHERE tag_id = :tag_id AND digest IS NULL")
 _DROP = Statement("tag_id seen_from", "DELETE FROM tag_history WHERE tag_id = :tag_id AND seen_from = :seen_from")
 _PUT = Statement(
     "tag_id seen_from seen_until digest pushed_at source last_seen last_updater pushes",
@@ -73,3 +74,9 @@ def last_missed(connection: Connection, tag_id: int) -> int | None:
     """When a tag that is gone was last said not to be there, in seconds; null: once, when it went."""
     row = _MISSED.first(connection, (tag_id,))
     return None if row is None or row[0] is None else int(json.loads(row[0])[-1][0])
+
+
+def last_gone(connection: Connection, tag_id: int) -> int | None:
+    """When the tag went for the last time, in seconds; null: it never did."""
+    row = _WENT.first(connection, (tag_id,))
+    return None if row is None or row[0] is None else int(row[0])

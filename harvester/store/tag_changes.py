@@ -75,6 +75,8 @@ class Known(NamedTuple):
     first_seen_at: str
     missed_at: str | None = None
     """When it was last said not to be there, where that was said more than once."""
+    went_at: str | None = None
+    """Of a tag that came back as a name only: when it had gone."""
 
     @property
     def last_seen(self) -> int:
@@ -84,11 +86,18 @@ class Known(NamedTuple):
     def is_as_of(self, seen: Moment) -> bool:
         """Whether an answer of that time tells of the tag as it is now, as far as is known."""
         gone_at = self.missed_at or self.gone_at
+        if self.went_at is not None and text_of(self.last_seen_at) > seen.text:
+            return False
         return self.is_described_by(seen) and (gone_at is None or text_of(gone_at) <= seen.text)
 
     def is_described_by(self, seen: Moment) -> bool:
-        """Whether no later answer has described it; a description is worth more than a name, however late that was listed."""
-        return bool(self.is_name_only) or text_of(self.last_seen_at) <= seen.text
+        """Whether no later answer has described it; a description is worth more than a name, however late that was listed.
+
+        What was described before it went says nothing of what has come back.
+        """
+        if self.is_name_only:
+            return self.went_at is None or self.went_at <= seen.text
+        return text_of(self.last_seen_at) <= seen.text
 
 
 class TagChanges:
@@ -161,6 +170,11 @@ class TagChanges:
         for before, tag in described:
             if before.id in digests:
                 self._note_moved(before._replace(digest=digests[before.id], gone_at=before.last_seen_at), tag, set())
+            elif before.went_at is not None:
+                # Its end was told, and what it had pointed to nobody knew.
+                if self._is_tag_that_returned():
+                    evidence = _evidence(before, tag) | {"gone_since": before.went_at}
+                    self._add("tag.returned", before.id, tag, evidence)
             elif names_known is not None and names_known < text_of(before.first_seen_at):
                 new.append((before.id, tag))
         if new:

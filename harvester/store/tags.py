@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from harvester.clock import seconds_of
 from harvester.records import Tag
 from harvester.store.indexes import keep_images, keep_shown
-from harvester.store.intervals import CLOSE, OPEN, add_sight, last_missed
+from harvester.store.intervals import CLOSE, OPEN, add_sight, last_gone, last_missed
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
 from harvester.store.tag_changes import KNOWN, Known, TagChanges
@@ -75,6 +76,8 @@ _TAG_IMAGES = Statement(
     """,
 )
 
+_FORGET_DIGEST = Statement("tag_id", "UPDATE tags SET digest = NULL WHERE id = :tag_id")
+
 _ABSENT_TAGS = Statement(
     "repository_id low high",
     """
@@ -123,7 +126,7 @@ def store_tags(
     missed = [(before, tag) for before, tag in stored if not before.is_as_of(seen) and before.is_described_by(seen)]
     latest = [*fresh, *(tag for _, tag in moving), *(tag for _, tag in missed)]
     changes = TagChanges(connection, repository_id, seen, source)
-    changes.note(moving)
+    changes.note([*moving, *((before, tag) for before, tag in missed if before.gone_at is None)])
     _UPSERT.many(connection, [_row(repository_id, tag, seen) for tag in latest])
     ids = {name: row.id for name, row in known.items()}
     if fresh:
@@ -133,8 +136,11 @@ def store_tags(
     CLOSE.many(connection, [(before.id, seen.seconds, before.last_seen) for before, _ in ended])
     begun = [tag for tag in (*fresh, *(tag for _, tag in ended)) if tag.digest is not None]
     OPEN.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), t.last_updater, source) for t in begun])
+    # It is there again, and what it points to was not said.
+    _FORGET_DIGEST.many(connection, [(before.id,) for before, tag in ended if tag.digest is None])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
     let_go = [(before.id, before.digest) for before, tag in (*moving, *missed) if _has_other_images(before, tag)]
+    let_go += [(before.id, before.digest) for before, tag in ended if tag.digest is None]
     keep_images(connection, let_go)
     _LET_GO.many(connection, [(tag_id,) for tag_id, _ in let_go])
     # Images without a digest for them are not those of a digest that is known.
@@ -180,7 +186,9 @@ def close_tags(
 
 def _store_late(connection: Connection, before: Known, tag: Tag, seen: Moment, source: str) -> None:
     """An answer that is older than what is stored: what it says of its own time, and nothing of now."""
-    _FILL.run(connection, (*_row(0, tag, seen)[2:], before.id))
+    # What a tag pointed to before it went is not what it points to since it is back.
+    said = msgspec.structs.replace(tag, digest=None) if before.went_at is not None else tag
+    _FILL.run(connection, (*_row(0, said, seen)[2:], before.id))
     sight = _sight(tag, seen, source) if tag.digest is not None else Sight(seen.seconds, seen.seconds, LISTED)
     chain = add_sight(connection, before.id, sight, last_seen=before.last_seen)
     store_platforms(connection, [tag])
@@ -240,8 +248,11 @@ def _known(connection: Connection, repository_id: int, names: list[str]) -> dict
 
 
 def _as_missed(connection: Connection, tag: Known) -> Known:
-    missed = None if tag.gone_at is None else last_missed(connection, tag.id)
-    return tag if missed is None else tag._replace(missed_at=Moment.of(missed).text)
+    if tag.gone_at is not None:
+        missed = last_missed(connection, tag.id)
+        return tag if missed is None else tag._replace(missed_at=Moment.of(missed).text)
+    went = last_gone(connection, tag.id) if tag.is_name_only else None
+    return tag if went is None else tag._replace(went_at=Moment.of(went).text)
 
 
 def _pushed(tag: Tag) -> int | None:

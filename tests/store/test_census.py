@@ -8,6 +8,7 @@ from harvester.jobs import Args, Harvest, Job, NewJob, repository, tag_names, ta
 from harvester.records import Absent, NamesSeen, Tag, TagsSeen, WalkStep
 from harvester.store.harvest import Stored, store_harvest
 from harvester.store.moment import Moment
+from harvester.store.tags import close_tags
 from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import NGINX, digest, seen
@@ -235,3 +236,74 @@ def test_a_404_from_before_a_tag_was_seen_says_nothing(db: Database) -> None:
         db.keep(Absent(repository=NGINX, tag="c"), at=NOW - ago * DAY)
     assert db.value("SELECT gone_at FROM tags WHERE name = 'c'") is None
     assert not db.all("SELECT * FROM absences")
+
+
+def _went(db: Database, *at: float) -> None:
+    walked(db, *THREE)
+    for when in at:
+        with db.engine.begin() as connection:
+            close_tags(connection, 1, Moment.of(when), source="names", name="c")
+
+
+def _chain(db: Database) -> list[tuple[object, ...]]:
+    query = """SELECT h.seen_from - ?, h.seen_until - ?, h.digest FROM tag_history h JOIN tags t ON t.id = h.tag_id
+        WHERE t.name = 'c' ORDER BY h.seen_from"""
+    return db.all(query, int(NOW), int(NOW))
+
+
+def _present(db: Database) -> tuple[object, ...]:
+    return db.one("SELECT digest, is_name_only, gone_at IS NOT NULL FROM tags WHERE name = 'c'")
+
+
+def test_what_was_seen_before_a_tag_went_does_not_describe_it_since_its_name_is_back(db: Database) -> None:
+    _went(db, NOW + 100)
+    census(db, "a", "b", "c", at=NOW + 200)
+    db.keep(TagsSeen(repository=NGINX, tags=(tag("c", 3, "2026-11-03T00:00:00Z"),), source="listing"), at=NOW + 50)
+    assert _chain(db) == [(0, 100, digest(3)), (100, 200, None)]
+    assert _present(db) == (None, 1, 0)
+    assert db.all("SELECT kind FROM events") == [("tag.gone",)]
+
+
+def test_what_was_seen_between_the_end_of_a_tag_and_its_name_begins_the_interval(db: Database) -> None:
+    _went(db, NOW + 100)
+    census(db, "a", "b", "c", at=NOW + 200)
+    for _ in range(2):
+        db.keep(TagsSeen(repository=NGINX, tags=(tag("c", 4),), source="listing"), at=NOW + 150)
+    assert _chain(db) == [(0, 100, digest(3)), (100, 150, None), (150, None, digest(4))]
+    assert _present(db) == (digest(4), None, 0)
+    assert db.all("SELECT kind FROM events") == [("tag.gone",), ("tag.returned",)]
+
+
+def test_a_name_of_the_second_in_which_the_tag_went_does_not_bring_it_back(db: Database) -> None:
+    _went(db, NOW + 100)
+    census(db, "a", "b", "c", at=NOW + 100)
+    assert _chain(db) == [(0, 100, digest(3)), (100, None, None)]
+    assert _present(db) == (digest(3), None, 1)
+
+
+def test_a_late_list_of_names_does_not_bring_back_what_was_missing_after_it(db: Database) -> None:
+    _went(db, NOW + 100, NOW + 300)
+    for _ in range(2):
+        census(db, "a", "b", "c", at=NOW + 200)
+    assert _chain(db) == [(0, 100, digest(3)), (100, 200, None), (300, None, None)]
+    assert _present(db) == (digest(3), None, 1)
+    assert db.value("SELECT gone_at FROM tags WHERE name = 'c'") == db.in_s(300)
+
+
+def test_a_tag_that_went_before_it_was_described_returns_and_is_not_new(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", "c", "d", at=NOW + DAY)
+    with db.engine.begin() as connection:
+        close_tags(connection, 1, Moment.of(NOW + 2 * DAY), source="names", name="d")
+    census(db, "a", "b", "c", "d", at=NOW + 3 * DAY)
+    page(db, *THREE, tag("d", 4), count=4, at=NOW + 3 * DAY + 1, stop_reason="end", next_page=None, next_offset=None)
+    assert db.all("SELECT kind FROM events") == [("tag.gone",), ("tag.returned",)]
+
+
+def test_a_tag_that_is_back_without_a_digest_points_to_none_until_it_is_said(db: Database) -> None:
+    _went(db, NOW + 100)
+    db.keep(TagsSeen(repository=NGINX, tags=(Tag(name="c"),), source="listing"), at=NOW + 200)
+    assert _present(db) == (None, None, 0)
+    db.keep(TagsSeen(repository=NGINX, tags=(THREE[0],), source="listing"), at=NOW + 300)
+    assert _present(db) == (digest(3), None, 0)
+    assert _chain(db) == [(0, 100, digest(3)), (100, 200, None), (300, None, digest(3))]
