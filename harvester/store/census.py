@@ -20,7 +20,7 @@ from harvester.store.indexes import keep_images
 from harvester.store.intervals import add_sight, last_missed
 from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement
-from harvester.store.tags import close_tags
+from harvester.store.tags import close_tags, ended_after
 from harvester.store.timeline import LISTED, Sight
 from harvester.store.work_tables import LIVE
 
@@ -127,7 +127,8 @@ def store_names(connection: Connection, found: NamesSeen, repository_id: int, ar
     if not listed and any(row[2] is None for row in stored.values()):
         # A service that is shut down answers with nothing: such a list is not believed (peers and traps, 3.19).
         return 0
-    new = [] if policy.newest else [name for name in found.names if name not in stored and policy.wants(name)]
+    is_of_now = not policy.newest and ended_after(connection, repository_id, seen) is None
+    new = [name for name in found.names if name not in stored and policy.wants(name)] if is_of_now else []
     # An answer that came before what is stored says nothing of it; nor one of the second in which a tag was said to be gone.
     older = {name: row for name, row in stored.items() if row[2] is None and text_of(row[3]) <= seen.text}
     listed_again = [

@@ -40,7 +40,10 @@ _CHAIN = Statement(
 _MISSED = Statement(
     "tag_id", "SELECT pushes FROM tag_history WHERE tag_id = :tag_id AND seen_until IS NULL AND digest IS NULL"
 )
-_WENT = Statement("tag_id", "SELECT max(seen_from) FROM tag_history WHERE tag_id = :tag_id AND digest IS NULL")
+_WENT = Statement(
+    "tag_id",
+    "SELECT seen_from, pushes FROM tag_history WHERE tag_id = :tag_id AND digest IS NULL ORDER BY seen_from DESC LIMIT 1",
+)
 _DROP = Statement("tag_id seen_from", "DELETE FROM tag_history WHERE tag_id = :tag_id AND seen_from = :seen_from")
 _PUT = Statement(
     "tag_id seen_from seen_until digest pushed_at source last_seen last_updater pushes",
@@ -77,6 +80,8 @@ def last_missed(connection: Connection, tag_id: int) -> int | None:
 
 
 def last_gone(connection: Connection, tag_id: int) -> int | None:
-    """When the tag went for the last time, in seconds; null: it never did."""
+    """When the tag was said for the last time not to be there, in seconds; null: it never was."""
     row = _WENT.first(connection, (tag_id,))
-    return None if row is None or row[0] is None else int(row[0])
+    if row is None:
+        return None
+    return int(row[0] if row[1] is None else json.loads(row[1])[-1][0])

@@ -76,7 +76,7 @@ class Known(NamedTuple):
     missed_at: str | None = None
     """When it was last said not to be there, where that was said more than once."""
     went_at: str | None = None
-    """Of a tag that came back as a name only: when it had gone."""
+    """Of a tag that came back as a name only: when it was last said not to be there before."""
 
     @property
     def last_seen(self) -> int:
@@ -96,7 +96,7 @@ class Known(NamedTuple):
         What was described before it went says nothing of what has come back.
         """
         if self.is_name_only:
-            return self.went_at is None or self.went_at <= seen.text
+            return self.went_at is None or self.went_at < seen.text
         return text_of(self.last_seen_at) <= seen.text
 
 

@@ -31,6 +31,7 @@ _UPSERT = Statement(
     VALUES (:repository_id, :name, {", ".join(":" + column for column in _SAID)}, :seen, :seen)
     ON CONFLICT (repository_id, name) DO UPDATE SET
         {", ".join(f"{column} = COALESCE(excluded.{column}, tags.{column})" for column in _SAID)},
+        first_seen_at = CASE WHEN excluded.first_seen_at < tags.first_seen_at THEN excluded.first_seen_at ELSE tags.first_seen_at END,
         last_seen_at = CASE WHEN excluded.last_seen_at > tags.last_seen_at THEN excluded.last_seen_at ELSE tags.last_seen_at END,
         gone_at = NULL, is_name_only = NULL
     """,
@@ -76,6 +77,7 @@ _TAG_IMAGES = Statement(
     """,
 )
 
+_FILL_DIGEST = Statement("digest tag_id", "UPDATE tags SET digest = :digest WHERE id = :tag_id AND digest IS NULL")
 _FORGET_DIGEST = Statement("tag_id", "UPDATE tags SET digest = NULL WHERE id = :tag_id")
 
 _ABSENT_TAGS = Statement(
@@ -90,6 +92,15 @@ _FORGET_ABSENCE = Statement(
 )
 
 _CLOSE_TAG = Statement("tag_id seen", "UPDATE tags SET gone_at = :seen WHERE id = :tag_id AND gone_at IS NULL")
+# A page may come after the end of what it shows: its repository went since, or the name stands for another one.
+_ENDED = Statement(
+    "repository_id seen",
+    """
+    SELECT min(ended.at) FROM (
+        SELECT gone_at AS at FROM repositories WHERE id = :repository_id AND gone_at > :seen
+        UNION ALL SELECT ended_at AS at FROM chapters WHERE repository_id = :repository_id AND ended_at > :seen) ended
+    """,
+)
 _OPEN_TAGS = Statement(
     "repository_id",
     f"SELECT {', '.join(KNOWN.split())} FROM tags WHERE repository_id = :repository_id AND gone_at IS NULL",
@@ -131,11 +142,15 @@ def store_tags(
     ids = {name: row.id for name, row in known.items()}
     if fresh:
         ids |= {row.name: row.id for row in _known(connection, repository_id, [tag.name for tag in fresh]).values()}
+    ended_at = ended_after(connection, repository_id, seen) if fresh else None
+    if fresh and ended_at is None:
         changes.note_new([(ids[tag.name], tag) for tag in fresh])
     ended = [(before, tag) for before, tag in moving if _ends_interval(before, tag)]
     CLOSE.many(connection, [(before.id, seen.seconds, before.last_seen) for before, _ in ended])
     begun = [tag for tag in (*fresh, *(tag for _, tag in ended)) if tag.digest is not None]
     OPEN.many(connection, [(ids[t.name], seen.seconds, t.digest, _pushed(t), t.last_updater, source) for t in begun])
+    if ended_at is not None:
+        _close(connection, [(ids[tag.name], seen.seconds) for tag in fresh], ended_at, "detail")
     # It is there again, and what it points to was not said.
     _FORGET_DIGEST.many(connection, [(before.id,) for before, tag in ended if tag.digest is None])
     # An empty list of images says nothing (peers and traps, 2025-08): the known ones stay, unless the digest is another.
@@ -170,13 +185,14 @@ def close_tags(
     else:
         rows = [Known(*row) for row in _ONE_TAG.all(connection, (repository_id, name))]
     closed = [row for row in rows if row.gone_at is None and text_of(row.last_seen_at) <= seen.text]
-    _CLOSE_TAG.many(connection, [(row.id, seen.text) for row in closed])
-    CLOSE.many(connection, [(row.id, seen.seconds, row.last_seen) for row in closed])
-    OPEN.many(connection, [(row.id, seen.seconds, None, None, None, source) for row in closed])
+    _close(connection, [(row.id, row.last_seen) for row in closed], seen, source)
     for row in rows:
         if row not in closed:
             gone = Sight(seen.seconds, seen.seconds, None, source=source)
-            add_sight(connection, row.id, gone, last_seen=row.last_seen)
+            chain = add_sight(connection, row.id, gone, last_seen=row.last_seen)
+            if row.gone_at is None and chain[-1].digest is None and chain[-1].seen_until is None:
+                # Nobody has said what it points to, and yet it was seen to be there.
+                add_sight(connection, row.id, Sight(row.last_seen, row.last_seen, LISTED), last_seen=row.last_seen)
     if name is not None:
         changes = TagChanges(connection, repository_id, seen, source)
         changes.note_gone(closed)
@@ -184,13 +200,28 @@ def close_tags(
     return len(closed)
 
 
+def _close(connection: Connection, tags: list[tuple[int, int]], seen: Moment, source: str) -> None:
+    """End the present intervals of these live tags (id, and when they were last seen), and open those of their absence."""
+    _CLOSE_TAG.many(connection, [(tag_id, seen.text) for tag_id, _ in tags])
+    CLOSE.many(connection, [(tag_id, seen.seconds, last_seen) for tag_id, last_seen in tags])
+    OPEN.many(connection, [(tag_id, seen.seconds, None, None, None, source) for tag_id, _ in tags])
+
+
+def ended_after(connection: Connection, repository_id: int, seen: Moment) -> Moment | None:
+    """The first end of the repository, or of what its name stood for, after that time."""
+    row = _ENDED.first(connection, (repository_id, seen.text))
+    return None if row is None or row[0] is None else Moment.of(seconds_of(text_of(row[0])))
+
+
 def _store_late(connection: Connection, before: Known, tag: Tag, seen: Moment, source: str) -> None:
     """An answer that is older than what is stored: what it says of its own time, and nothing of now."""
-    # What a tag pointed to before it went is not what it points to since it is back.
-    said = msgspec.structs.replace(tag, digest=None) if before.went_at is not None else tag
-    _FILL.run(connection, (*_row(0, said, seen)[2:], before.id))
+    _FILL.run(connection, (*_row(0, msgspec.structs.replace(tag, digest=None), seen)[2:], before.id))
     sight = _sight(tag, seen, source) if tag.digest is not None else Sight(seen.seconds, seen.seconds, LISTED)
     chain = add_sight(connection, before.id, sight, last_seen=before.last_seen)
+    if chain and chain[-1].seen_until is None:
+        # What a tag pointed to before it went is not what it points to since it is back.
+        last = next((row.digest for row in reversed(chain) if row.digest is not None), None)
+        _FILL_DIGEST.run(connection, (last, before.id))
     store_platforms(connection, [tag])
     past = moved_on_from(chain)
     if tag.digest in past:

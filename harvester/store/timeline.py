@@ -68,7 +68,7 @@ def with_sight(sights: Sequence[Sight], new: Sight) -> list[Sight]:
 
 def intervals(sights: Iterable[Sight]) -> list[Interval]:
     """The chain of intervals: a push of the same digest opens none, and each ends where the next begins."""
-    groups = [list(group) for _, group in groupby(_without_idle_listings(sights), key=lambda sight: sight.digest)]
+    groups = _groups(_without_idle_listings(sights))
     chain: list[Interval] = []
     for place, group in enumerate(groups):
         first = group[0]
@@ -125,9 +125,19 @@ def _without_idle_listings(sights: Iterable[Sight]) -> list[Sight]:
     """A name that is listed ends only the interval in which the tag was gone."""
     kept: list[Sight] = []
     for sight in sights:
-        if sight.digest != LISTED or (kept and kept[-1].digest is None):
+        if sight.digest != LISTED or (kept and kept[-1].digest is None and kept[-1].first < sight.first):
             kept.append(sight)
     return kept
+
+
+def _groups(sights: list[Sight]) -> list[list[Sight]]:
+    """The sights of each interval; of what began within one second, only what was so from then on."""
+    while True:
+        groups = [list(group) for _, group in groupby(sights, key=lambda sight: sight.digest)]
+        kept = [one for one, after in zip(groups, groups[1:], strict=False) if one[0].first < after[0].first]
+        if len(kept) == len(groups) - 1 or not groups:
+            return groups
+        sights = [sight for group in (*kept, groups[-1]) for sight in group]
 
 
 def _pushes(group: Sequence[Sight]) -> str | None:

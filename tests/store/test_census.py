@@ -307,3 +307,44 @@ def test_a_tag_that_is_back_without_a_digest_points_to_none_until_it_is_said(db:
     db.keep(TagsSeen(repository=NGINX, tags=(THREE[0],), source="listing"), at=NOW + 300)
     assert _present(db) == (digest(3), None, 0)
     assert _chain(db) == [(0, 100, digest(3)), (100, 200, None), (300, None, digest(3))]
+
+
+@pytest.mark.parametrize("is_described", [True, False], ids=["without a digest", "a name only"])
+def test_a_late_404_does_not_end_what_was_seen_later_without_a_digest(db: Database, is_described: bool) -> None:
+    walked(db, *THREE)
+    if is_described:
+        db.keep(TagsSeen(repository=NGINX, tags=(Tag(name="d"),), source="listing"), at=NOW + 200)
+    else:
+        census(db, "a", "b", "c", "d", at=NOW + 200)
+    for _ in range(2):
+        with db.engine.begin() as connection:
+            close_tags(connection, 1, Moment.of(NOW + 100), source="names", name="d")
+    assert db.one("SELECT gone_at FROM tags WHERE name = 'd'") == (None,)
+    assert db.one("SELECT seen_from - ?, seen_until - ? FROM tag_history WHERE digest IS NULL", NOW, NOW) == (100, 200)
+
+
+def test_a_late_404_of_the_second_of_a_sight_is_stored_beside_it(db: Database) -> None:
+    walked(db, *THREE)
+    db.keep(TagsSeen(repository=NGINX, tags=(THREE[0],), source="listing"), at=NOW + 20)
+    with db.engine.begin() as connection:
+        close_tags(connection, 1, Moment.of(NOW), source="names", name="c")
+    assert _chain(db) == [(0, None, digest(3))]
+
+
+def test_a_late_page_says_earlier_when_a_name_was_first_there(db: Database) -> None:
+    walked(db, *THREE)
+    census(db, "a", "b", "c", "d", at=NOW + 200)
+    db.keep(TagsSeen(repository=NGINX, tags=(tag("d", 4),), source="listing"), at=NOW + 100)
+    assert db.value("SELECT first_seen_at FROM tags WHERE name = 'd'") == db.in_s(100)
+
+
+def test_a_late_digest_from_before_the_end_is_not_that_of_a_tag_that_is_back_without_one(db: Database) -> None:
+    _went(db, NOW + 100)
+    for at in (NOW + 200, NOW + 50):
+        db.keep(
+            TagsSeen(
+                repository=NGINX, tags=(Tag(name="c", digest=digest(3) if at < NOW + 100 else None),), source="listing"
+            ),
+            at=at,
+        )
+    assert _present(db) == (None, None, 0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harvester.jobs import Args, repository
+from harvester.records import NamesSeen
 from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import digest, seen, step, tag, tags
@@ -270,3 +271,38 @@ def test_what_was_gone_may_all_come_back_under_other_dates(db: Database) -> None
     db.run("UPDATE repositories SET gone_at = ?", db.in_s(-1))
     listed(db, [row(name, date_registered=ANEW) for name in [WEB, *OTHERS]], day=0)
     assert len(chapters(db)) == 12
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["registered anew", "gone"])
+def test_what_a_late_page_shows_first_of_the_old_registration_ended_with_it(db: Database, is_gone: bool) -> None:
+    if is_gone:
+        missing(db, WEB, day=1)
+        missing(db, WEB, day=2)
+        at = NOW + 2 * DAY + 1
+    else:
+        at = NOW + DAY
+        db.keep(web(date_registered=ANEW), at=at)
+        end = step(is_first=True, walk=WALK, subject=WEB, reported_count=0, stop_reason="end", updated=ANEW)
+        db.keep(tags(tag("new", 3), repository=WEB), end, at=at)
+    before = db.all("SELECT kind FROM events")
+    for _ in range(2):
+        db.keep(tags(tag("old", 9), repository=WEB), at=at - 5)
+    db.keep(NamesSeen(repository=WEB, names=("old", "older")), names_of(WEB), at=at - 4)
+    assert db.one("SELECT gone_at FROM tags WHERE name = 'old'") == (db.in_s(at - NOW),)
+    assert db.all(
+        "SELECT seen_from, seen_until, h.digest FROM tag_history h JOIN tags t ON t.id = h.tag_id WHERE name = 'old'"
+        " ORDER BY seen_from"
+    ) == [(int(at) - 5, int(at), digest(9)), (int(at), None, None)]
+    assert db.all("SELECT name FROM tags WHERE gone_at IS NULL") == ([] if is_gone else [("new",)])
+    assert db.all("SELECT kind FROM events") == before
+
+
+def names_of(full_name: str) -> Any:
+    return step(
+        is_first=True,
+        walk=f"tag_names:{full_name}",
+        kind="tag_names",
+        subject=full_name,
+        reported_count=2,
+        stop_reason="end",
+    )
