@@ -31,7 +31,8 @@ _UPSERT = Statement(
     VALUES (:repository_id, :name, {", ".join(":" + column for column in _SAID)}, :seen, :seen)
     ON CONFLICT (repository_id, name) DO UPDATE SET
         {", ".join(f"{column} = COALESCE(excluded.{column}, tags.{column})" for column in _SAID)},
-        first_seen_at = CASE WHEN excluded.first_seen_at < tags.first_seen_at THEN excluded.first_seen_at ELSE tags.first_seen_at END,
+        first_seen_at = CASE WHEN excluded.first_seen_at < tags.first_seen_at THEN excluded.first_seen_at
+            ELSE tags.first_seen_at END,
         last_seen_at = CASE WHEN excluded.last_seen_at > tags.last_seen_at THEN excluded.last_seen_at ELSE tags.last_seen_at END,
         gone_at = NULL, is_name_only = NULL
     """,

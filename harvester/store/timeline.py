@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 LISTED = ""
@@ -134,7 +134,7 @@ def _groups(sights: list[Sight]) -> list[list[Sight]]:
     """The sights of each interval; of what began within one second, only what was so from then on."""
     while True:
         groups = [list(group) for _, group in groupby(sights, key=lambda sight: sight.digest)]
-        kept = [one for one, after in zip(groups, groups[1:], strict=False) if one[0].first < after[0].first]
+        kept = [one for one, after in pairwise(groups) if one[0].first < after[0].first]
         if len(kept) == len(groups) - 1 or not groups:
             return groups
         sights = [sight for group in (*kept, groups[-1]) for sight in group]

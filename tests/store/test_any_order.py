@@ -14,6 +14,7 @@ from harvester.records import Tag
 from harvester.store.moment import Moment
 from harvester.store.repositories import repository_id
 from harvester.store.tags import close_tags
+from tests.store.chains import BROKEN
 from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import NGINX, digest, platform, seen, tags
@@ -190,6 +191,7 @@ def test_every_interval_is_true_at_both_its_ends(db: Database, seed: int) -> Non
     answers = observations(chance, lives)
     rows = stored(db, shuffled(chance, answers))["tag_history"]
     assert rows
+    assert db.all(BROKEN) == []
     for name, seen_from, seen_until, found, _, last_seen, _, _, _ in rows:
         for at in (seen_from, last_seen or seen_from):
             true = [state for state in lives[name] if state.since <= at][-1]
