@@ -150,10 +150,10 @@ class _Evidence:
         before, now = (_short(self._detail.get(key)) for key in ("digest_before", "digest"))
         return _from_to(before, now, "on {}", "was on {}")
 
-    def registered(self) -> str:
-        """When the name was registered, and when before that."""
-        now, before = self.said("registered {}", "date_registered"), self.said("{}", "date_registered_before")
-        return f"{now} (before: {before})" if now and before and not now.endswith(before) else now
+    def changed(self, key: str, form: str) -> str:
+        """The form with what a value is now, and what it was before."""
+        now, before = self.said("{}", key), self.said("{}", f"{key}_before")
+        return (form.format(now) + (f" (before: {before})" if before and before != now else "")) if now else ""
 
     def sizes(self) -> str:
         """From how much to how much."""
@@ -184,10 +184,11 @@ def _gone(e: _Evidence) -> list[str]:
 
 def _repository(e: _Evidence) -> list[str]:
     return [
-        e.said("with {} tags", "tags"),
-        e.said("{} pulls", "pull_count"),
+        e.said("with {} tags", "tags") or e.said("{} tags closed", "tags_closed"),
+        e.changed("pull_count", "{} pulls"),
+        e.said("gone since {}", "gone_since"),
         e.said("last seen {}", "last_seen_before"),
-        e.registered(),
+        e.changed("date_registered", "registered {}"),
     ]
 
 
@@ -214,7 +215,7 @@ _SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
     "repository.gone": _repository,
     "repository.returned": _repository,
     "repository.new": _repository,
-    "repository.replaced": lambda e: ["registered anew", *_repository(e)],
+    "repository.replaced": lambda e: ["registered anew", e.changed("hub_user", "by {}"), *_repository(e)],
     "namespace.vanishing": lambda e: [
         e.said("{} of {} repositories missing at once", "missing", "known"),
         e.names("sample", "such as {}"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harvester.events import sentence
 from harvester.jobs import Args, Dead, Done, Harvest, namespace_page
 from harvester.records import Drifted, Refused
 from harvester.store import queue
@@ -268,3 +269,38 @@ def test_a_broken_field_is_told_once_a_week_for_each_subject_and_reason(db: Data
     assert len(events(db)) == 3
     db.keep(drift(0), at=NOW + 8 * DAY)
     assert len(events(db)) == 4
+
+
+# As they are told to people: by the names that the evidence really has.
+
+
+def said(db: Database) -> list[str]:
+    return [sentence(kind, detail) for kind, _, detail in events(db)]
+
+
+def test_another_description_is_said_with_both_texts(db: Database) -> None:
+    db.keep(row(WEB, description="a door"))
+    db.keep(row(WEB, description="DEPRECATED; use a gate"), at=NOW + 1)
+    assert said(db) == ['"DEPRECATED; use a gate", was "a door"', '"DEPRECATED; use a gate"']
+
+
+def test_another_long_description_is_not_said_to_be_none(db: Database) -> None:
+    for later, text in enumerate(("x" * 20_000, "y" * 21_000)):
+        db.keep(seen(WEB, date_registered=REGISTERED, full_description=text), at=NOW + later)
+    assert said(db) == ["full description of 21,000 characters, was 20,000"]
+
+
+def test_a_return_is_said_with_its_counts(db: Database) -> None:
+    db.keep(seen(WEB, date_registered=REGISTERED))
+    missing(db, WEB, day=1)
+    missing(db, WEB, day=2)
+    db.keep(seen(WEB, pull_count=8, date_registered=REGISTERED), at=NOW + 3 * DAY)
+    assert said(db)[1] == (
+        f"8 pulls (before: 7), gone since {db.in_s(2 * DAY + 1)}, last seen {db.now.text}, registered {REGISTERED}"
+    )
+
+
+def test_a_list_cut_short_is_said_with_its_reason(db: Database) -> None:
+    listed(db, names(1, 2), day=0)
+    listed(db, names(1), day=1, stop_reason="wall", count=9)
+    assert said(db) == ["namespace, 1 of 9 rows, ended by wall"]
