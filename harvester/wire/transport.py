@@ -175,6 +175,8 @@ class Transport:
 
     async def _exchange(self, request: httpx.Request, call: Call, at: str, left_s: float) -> Answer:
         budget = call.budgets[0]
+        response: httpx.Response | None = None
+        body = b""
         try:
             async with asyncio.timeout(left_s), self._free:
                 idle = self._idle.setdefault((request.url.scheme, request.url.netloc), [])
@@ -189,7 +191,8 @@ class Transport:
                 finally:
                     idle.append(connection)
         except TimeoutError:
-            raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
+            if response is None or not call.is_foreign:
+                raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             reason = "" if isinstance(error, httpx.ProxyError) else str(error)
             reason = reason or type(error).__name__

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -93,6 +95,26 @@ async def test_a_refusal_closes_no_budget_and_says_no_more_than_host_and_status(
 async def test_it_has_the_event_though_its_answer_is_cut(webhook: Webhook, far_end: FarEnd) -> None:
     far_end.on(f"POST {URL}", lambda request: streamed(b"{", httpx.ReadError("cut")))
     await webhook.send(7, BODY)
+
+
+class Endless(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+
+async def test_it_has_the_event_though_its_answer_never_ends(
+    permits: NotedPermits, clock: StandingClock, far_end: FarEnd
+) -> None:
+    transport = Transport(
+        permits=permits, user_agent=AGENT, clock=clock, total_s=0.05, inner=httpx.MockTransport(far_end)
+    )
+    webhook = Webhook(transport, URL, KEY, clock)
+    far_end.on(f"POST {URL}", lambda request: httpx.Response(200, stream=Endless()))
+    await webhook.send(7, BODY)
+    far_end.on(f"POST {URL}", lambda request: httpx.Response(500, stream=Endless()))
+    with pytest.raises(NotDelivered, match="answered 500"):
+        await webhook.send(7, BODY)
 
 
 async def test_our_own_limiter_is_heard(clock: StandingClock, far_end: FarEnd) -> None:
