@@ -8,11 +8,11 @@ left alone for a while, longer each time, and its events with it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -32,6 +32,7 @@ from harvester.receivers import (
     FeedReceiver,
     Receiver,
     apprise_of,
+    feed_of,
     webhook_of,
 )
 from harvester.store import migrate, outbox
@@ -210,7 +211,7 @@ class Delivery:
     async def _serve_feed(self, line: _Line, receiver: FeedReceiver, served: Served) -> None:
         name = line.notify.name
         waiting = await self._read(partial(outbox.due, notifier=name, now=self._now, most=1))
-        if not waiting and await asyncio.to_thread(receiver.path.exists):
+        if not waiting and await asyncio.to_thread(os.path.exists, receiver.path):
             return
         taken = None
         if waiting:
@@ -336,8 +337,7 @@ def _receiver(notify: Notify, delivery: Delivery, limiter: Limiter | None) -> Re
         case "command":
             return CommandReceiver(notify.command)
         case "atom":
-            assert notify.file is not None
-            return FeedReceiver(Path(notify.file).expanduser(), partial(_feed_of, delivery, notify.name))
+            return feed_of(notify, partial(_feed_of, delivery, notify.name))
 
 
 async def _feed_of(delivery: Delivery, notifier: str, test: Event | None) -> bytes:

@@ -149,6 +149,16 @@ def webhook_of(notify: Notify, transport: Transport, clock: Clock) -> WebhookRec
     return WebhookReceiver(Webhook(transport, address_of(notify), key, clock))
 
 
+def feed_of(notify: Notify, content: Callable[[Event | None], Awaitable[bytes]]) -> FeedReceiver:
+    """The feed of that table. Raises `ConfigError` where its file is in the home of nobody."""
+    assert notify.file is not None
+    try:
+        path = Path(notify.file).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"notifier {notify.name}: {notify.file}: there is no such home directory") from None
+    return FeedReceiver(path, content)
+
+
 def apprise_of(notify: Notify, permits: Permits) -> AppriseReceiver:
     """The services of that table. Raises `ConfigError` without the library, and for an address that it does not understand."""
     assert notify.urls_file is not None

@@ -38,7 +38,7 @@ def command(test: str | None, retry_dead: bool, database: str | None, config: st
         answer: Any = {"notifier": test, "delivered": 1}
         print_json(answer) if as_json else click.echo(f"{test} took the test event")
         return 0
-    rows, put_back = asyncio.run(_deliver(settings, retry_dead))
+    rows, put_back, is_failing = asyncio.run(_deliver(settings, retry_dead))
     if as_json:
         print_json(rows)
     else:
@@ -47,7 +47,7 @@ def command(test: str | None, retry_dead: bool, database: str | None, config: st
         print_table(
             ("notifier", "delivered", "waiting", "dead", "next try", "last error"), [tuple(r.values()) for r in rows]
         )
-    return 1 if any(row["waiting"] or row["dead"] for row in rows) else 0
+    return 1 if is_failing or any(row["waiting"] or row["dead"] for row in rows) else 0
 
 
 async def _test(settings: Settings, name: str) -> None:
@@ -55,8 +55,8 @@ async def _test(settings: Settings, name: str) -> None:
         await delivery.test(name)
 
 
-async def _deliver(settings: Settings, retry_dead: bool) -> tuple[list[dict[str, Any]], int]:
-    """What was delivered and what stayed back, by notifier; how many events were put back first."""
+async def _deliver(settings: Settings, retry_dead: bool) -> tuple[list[dict[str, Any]], int, bool]:
+    """What was delivered and what stayed back, by notifier; how many events were put back first; whether a receiver failed."""
     async with _opened(settings) as delivery:
         put_back = await delivery.revive() if retry_dead else 0
         served = await delivery.round()
@@ -74,7 +74,7 @@ async def _deliver(settings: Settings, retry_dead: bool) -> tuple[list[dict[str,
                 "last_error": one.last_error or (None if left is None else left.last_error),
             }
         )
-    return rows, put_back
+    return rows, put_back, any(one.failed for one in served)
 
 
 def _opened(settings: Settings) -> Any:

@@ -486,6 +486,18 @@ async def test_a_feed_that_cannot_be_written_is_never_given_up(
         assert await delivery.standing() == []
 
 
+async def test_a_path_that_no_file_can_have_is_a_failure_like_any_other(deliver: Open, tmp_path: Path) -> None:
+    async with deliver(Notify(name="feed", to="atom", file=str(tmp_path / ("x" * 300)))) as delivery:
+        [served] = await delivery.round()
+    assert (served.failed, served.last_error) == (1, "cannot write the feed: File name too long")
+
+
+async def test_a_home_that_is_not_there_is_said(deliver: Open) -> None:
+    with pytest.raises(ConfigError, match=r"notifier feed: ~nobody-of-this-name/a: there is no such home directory"):
+        async with deliver(Notify(name="feed", to="atom", file="~nobody-of-this-name/a")):
+            pass
+
+
 async def test_a_newer_feed_that_was_written_meanwhile_comes_back(tmp_path: Path) -> None:
     contents = [b"old", b"newer", b"newest", b"newest"]
 

@@ -217,6 +217,13 @@ def test_wrong_usage_is_one_line_and_exit_2(harvester: Harvester, receiver: Rece
     assert harvester.one("SELECT count(*) FROM runs") == 0, "nothing was begun"
 
 
+def test_a_feed_that_cannot_be_written_is_told_also_when_nothing_waits_for_it(harvester: Harvester) -> None:
+    (harvester.folder / "harvester.toml").write_text('[[notify]]\nto = "atom"\nfile = "missing/feed.atom"\n')
+    done = harvester.run(None, "notify")
+    assert done.returncode == 1
+    assert "cannot write the feed: No such file or directory" in done.stdout
+
+
 def test_a_backfill_tells_what_it_finds_and_shows_the_budget(harvester: Harvester, receiver: Receiver) -> None:
     configured(harvester, receiver, '[[notify]]\nto = "atom"\nfile = "feed.atom"\n')
     world = World.small()
