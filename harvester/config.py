@@ -12,12 +12,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from harvester.checks import address_parts, printable, tables_of, unknown_key, web_address
 from harvester.egress import Egress
 from harvester.errors import ConfigError
+from harvester.events import RANKS
 from harvester.notify import NOTIFY_KEYS, Notify, notifies
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target, parse_targets
@@ -276,7 +278,15 @@ def _watches(value: Any) -> tuple[Watch, ...]:
 
 
 def _notifies(value: Any) -> tuple[Notify, ...]:
-    return notifies(tables_of(value, NOTIFY_KEYS))
+    found = notifies(tables_of(value, NOTIFY_KEYS))
+    for number, one in enumerate(found, 1):
+        for glob in one.kinds:
+            if not any(fnmatchcase(kind, glob) and rank <= one.rank for kind, rank in RANKS.items()):
+                ranked = "" if one.rank == max(RANKS.values()) else f" of rank {one.rank} or more urgent"
+                raise ValueError(
+                    f"{number}: kinds: no kind of event{ranked} matches `{glob}`; they are {', '.join(RANKS)}"
+                )
+    return found
 
 
 def _route_name(value: Any) -> str:

@@ -150,6 +150,15 @@ def _globs(value: Any) -> tuple[str, ...]:
     return tuple(one.strip() for one in globs)
 
 
+def _targets(value: Any) -> tuple[str, ...]:
+    globs = _globs(value)
+    for one in globs:
+        namespace, _, name = one.partition("/")
+        if not any(sign in one for sign in "*?[") and not (namespace and name):
+            raise ValueError(f"{one} is no full name: it takes globs such as `library/nginx` or `acme/*`")
+    return globs
+
+
 def _rank(value: Any) -> int:
     if isinstance(value, bool) or value not in (1, 2, 3) or not isinstance(value, int):
         raise ValueError("takes 1 (only what is to be looked at now), 2 or 3 (everything)")
@@ -175,7 +184,7 @@ NOTIFY_KEYS: dict[str, Callable[[Any], Any]] = {
     "file": printable,
     "urls_file": printable,
     "kinds": _globs,
-    "targets": _globs,
+    "targets": _targets,
     "rank": _rank,
 }
 """The keys of a table, and what checks each of them."""

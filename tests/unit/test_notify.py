@@ -68,6 +68,16 @@ def test_receivers_are_read_in_the_order_of_the_file() -> None:
         (f'{ATOM}\nkinds = "tag.*"', 'kinds: takes a list of globs, such as ["library/*"]'),
         (f"{ATOM}\nkinds = []", "kinds: takes a list of globs"),
         (f'{ATOM}\ntargets = [""]', "targets: takes a list of globs"),
+        (f'{ATOM}\ntargets = ["nginx"]', "targets: nginx is no full name: it takes globs such as `library/nginx`"),
+        (f'{ATOM}\ntargets = ["*", "acme/"]', "targets: acme/ is no full name"),
+        (
+            f'{ATOM}\nkinds = ["tag.*", "tags.*"]',
+            "kinds: no kind of event matches `tags.*`; they are tag.overwritten, ",
+        ),
+        (
+            f'{ATOM}\nkinds = ["tag.new"]\nrank = 2',
+            "kinds: no kind of event of rank 2 or more urgent matches `tag.new`",
+        ),
         (f'{ATOM}\ntargets = ["{"a" * 301}"]', "targets: takes globs of at most 300 characters"),
         (f"{ATOM}\nrank = 0", "rank: takes 1 (only what is to be looked at now), 2 or 3 (everything)"),
         (f"{ATOM}\nrank = true", "rank: takes 1"),
