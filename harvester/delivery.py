@@ -93,9 +93,7 @@ class _Line:
 
     def wants(self, event: Event) -> bool:
         """Whether its filters let the event through."""
-        namespace = event.detail.get("namespace")
-        name = event.repository or (f"{namespace}/" if isinstance(namespace, str) else "")
-        return self.notify.wants(event.kind, name, event.rank)
+        return self.notify.wants(event.kind, event.repository or event.subject, event.rank)
 
 
 @dataclass(slots=True)

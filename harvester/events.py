@@ -69,8 +69,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """`library/nginx:1.27`, `library/nginx`, or nothing: events of one subject are told of in their order."""
-        return f"{self.repository}:{self.tag}" if self.repository and self.tag else self.repository or ""
+        """`library/nginx:1.27`, `library/nginx`, `acme/`, or nothing: events of one subject are told of in their order."""
+        found = subject(self.repository, self.tag, self.detail)
+        return "" if found == NOBODY else found
 
     @property
     def title(self) -> str:
@@ -85,6 +86,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 RANK_WORDS = {1: "urgent", 2: "notable", 3: "routine"}
 """A rank for people."""
 
+NOBODY = "-"
+"""The subject of an event that names none."""
+
 TEXT_CHARS = 60
 """What a sentence shows of a text of the far end."""
 
@@ -98,7 +102,9 @@ def subject(repository: str | None, tag: str | None, detail: dict[str, Any]) -> 
     if isinstance(namespace := detail.get("namespace"), str):
         return f"{namespace}/"
     found = detail.get("subject")
-    return one_line(found) if isinstance(found, str) and found else "-"
+    if not isinstance(found, str) or not found:
+        return NOBODY
+    return f"{one_line(found)}/" if detail.get("list") == "namespace" else one_line(found)
 
 
 def concerns(pattern: str, repository: str | None, tag: str | None, detail: dict[str, Any]) -> bool:

@@ -46,7 +46,7 @@ class Notify:
     """Events that are at least so urgent."""
 
     def wants(self, kind: str, full_name: str, rank: int) -> bool:
-        """Whether it wants an event; `full_name` of the repository, `NAMESPACE/` for a namespace's, empty for any other."""
+        """Whether it wants an event; `full_name` of the repository, `NAMESPACE/` for a namespace's, or what else it is about."""
         return rank <= self.rank and _matches(self.kinds, kind) and _matches(self.targets, full_name)
 
 

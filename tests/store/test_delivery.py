@@ -137,6 +137,26 @@ async def test_what_the_filters_keep_back_is_not_sent(known: Database, deliver: 
         assert ids(receiver) == [2, 4], "what is said of a namespace is wanted with its repositories"
 
 
+async def test_what_is_said_of_a_namespace_is_named_filtered_and_held_up_by_itself(
+    known: Database, deliver: Open
+) -> None:
+    with Receiver() as receiver:
+        receiver.status = lambda event: 500 if event["detail"].get("namespace") == "acme" else 200
+        async with deliver(webhook(receiver, targets=("acme/*", "other/*"))) as delivery:
+            sql = "INSERT INTO events (observed_at, kind, detail) VALUES (?, 'listing.cut_short', ?)"
+            for detail in (
+                '{"namespace": "acme"}',
+                '{"subject": "other", "list": "namespace"}',
+                '{"subject": "acme/r", "reason": "odd"}',
+                '{"subject": "acme", "list": "search"}',
+            ):
+                known.run(sql, known.now.text, detail)
+            [served] = await delivery.round()
+        assert (served.delivered, served.failed) == (2, 1)
+        assert ids(receiver) == [2, 3]
+    assert known.all("SELECT subject FROM deliveries ORDER BY event_id") == [("acme/",), ("other/",), ("acme/r",)]
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
 async def test_an_answer_that_says_never_gives_up_at_once(known: Database, deliver: Open, status: int) -> None:
     with Receiver() as receiver:
