@@ -129,7 +129,8 @@ class AppriseReceiver:
         await self._permits.take(WEBHOOKS)
         body = "\n".join(f"{key}: {value}" for key, value in _lines(event))
         try:
-            taken = await asyncio.to_thread(self._library.notify, title=event.title, body=body)
+            # Said to be text: or else what strangers wrote in a description is HTML in a mail.
+            taken = await asyncio.to_thread(self._library.notify, title=event.title, body=body, body_format="text")
         except Exception as error:
             # Its words may quote an address.
             raise NotDelivered(f"Apprise failed: {type(error).__name__}") from None

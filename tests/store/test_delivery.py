@@ -547,7 +547,8 @@ def apprise(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         def __len__(self) -> int:
             return len(self.urls)
 
-        def notify(self, *, title: str, body: str) -> bool:
+        def notify(self, *, title: str, body: str, body_format: str) -> bool:
+            assert body_format == "text", "what strangers wrote is no HTML"
             if told and isinstance(told[0], Exception):
                 raise told.pop(0)
             told.append((self.urls, title, body))
