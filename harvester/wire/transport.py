@@ -153,6 +153,8 @@ class Transport:
         at, budget = shown(call.url), call.budgets[0]
         try:
             address = httpx.URL(url)
+            # Decoded when it is asked for: that fails where the name in it is not one.
+            is_sendable = address.scheme in _PORTS and bool(address.host)
             raw = [(b"Host", address.netloc), (b"User-Agent", self._user_agent), (b"Accept-Encoding", b"gzip")]
             has_accept = False
             for name, value in headers:
@@ -165,7 +167,7 @@ class Transport:
         except (httpx.InvalidURL, ValueError):
             # The cause may hold the credential or a signed address.
             raise Drift("an address or a header that cannot be sent", url=at, budget=budget) from None
-        if address.scheme not in _PORTS or not address.host:
+        if not is_sendable:
             raise Drift("an address that cannot be sent to", url=at, budget=budget)
         if call.content is not None:
             raw.append((b"Content-Length", str(len(call.content)).encode("ascii")))

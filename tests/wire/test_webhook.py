@@ -97,6 +97,14 @@ async def test_it_has_the_event_though_its_answer_is_cut(webhook: Webhook, far_e
     await webhook.send(7, BODY)
 
 
+async def test_a_name_that_cannot_be_decoded_is_a_failure_like_any_other(
+    transport: Transport, clock: StandingClock
+) -> None:
+    with pytest.raises(NotDelivered, match="an address or a header that cannot be sent") as refused:
+        await Webhook(transport, "http://xn--a-ecp.ru/very-secret", KEY, clock).send(7, BODY)
+    assert "very-secret" not in refused.value.message
+
+
 class Endless(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"{"
