@@ -104,7 +104,8 @@ _MOVE = Statement(
     "name last", "UPDATE notifiers SET last_event_id = :last WHERE name = :name AND last_event_id < :last"
 )
 
-# The oldest of each subject, by an index of those that wait and nothing else.
+# The oldest of each subject, by an index of those that wait and nothing else. What was never tried is due, whatever the clock says
+# now: it may have been set back.
 _DUE = Statement(
     "notifier now most",
     f"""
@@ -113,14 +114,14 @@ _DUE = Statement(
         GROUP BY subject) o
     JOIN deliveries d ON d.notifier = :notifier AND d.event_id = o.event_id
     JOIN events e ON e.id = d.event_id {_NAMED}
-    WHERE d.run_at <= :now ORDER BY d.event_id LIMIT :most
+    WHERE (d.run_at <= :now OR d.attempt = 0) ORDER BY d.event_id LIMIT :most
     """,
 )
 _TAKE = Statement(
     "id attempt now lease",
     """
     UPDATE deliveries SET attempt = attempt + 1, run_at = :lease
-    WHERE id = :id AND state = 'waiting' AND attempt = :attempt AND run_at <= :now
+    WHERE id = :id AND state = 'waiting' AND attempt = :attempt AND (run_at <= :now OR attempt = 0)
     """,
 )
 # Whoever holds the row by now: the receiver has it.

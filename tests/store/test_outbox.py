@@ -165,6 +165,14 @@ def test_a_row_is_taken_once_and_again_after_its_lease(known: Database) -> None:
     assert known.one("SELECT state, finished_at FROM deliveries") == ("done", known.now.text)
 
 
+def test_a_clock_that_was_set_back_holds_up_nothing_that_was_never_tried(known: Database) -> None:
+    happen(known, NGINX)
+    enrol(known)
+    known.clock.advance(-7200)
+    taken(known)
+    assert due(known) == [], "the lease holds all the same"
+
+
 def test_the_delays_grow_up_to_an_hour(known: Database) -> None:
     happen(known, NGINX)
     enrol(known)
