@@ -29,6 +29,9 @@ CHECKPOINT_PAGES = 4000
 
 _MAGIC = b"SQLite format 3\0"
 
+_WAL_VERSION_AT = 19
+"""Byte of the file's head that is 2 when readers need the WAL and its index."""
+
 
 def database_url(database: str) -> URL:
     """The URL of a path or a URL. Raises `ConfigError` for what is neither."""
@@ -62,6 +65,7 @@ def open_reader(url: URL) -> Engine:
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
     _check_file(path)
+    _check_folder(path)
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
@@ -104,6 +108,20 @@ def _check_file(path: Path) -> None:
         raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
     if head not in (b"", _MAGIC):
         raise ConfigError(f"{path} is not an SQLite database")
+
+
+def _check_folder(path: Path) -> None:
+    """A file in WAL mode can be read only where its index is, or can be put, beside it."""
+    index = Path(f"{path}-shm")
+    if index.exists() or os.access(path.parent, os.W_OK):
+        return
+    with path.open("rb") as file:
+        head = file.read(_WAL_VERSION_AT + 1)
+    if head[_WAL_VERSION_AT:] == b"\2":
+        raise ConfigError(
+            f"cannot read {path} where it is: SQLite has to write {index.name} beside it, and may not; "
+            "read a copy in a directory of yours"
+        )
 
 
 def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:

@@ -14,6 +14,21 @@ INSTANT = sa.String(20).with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+SECONDS = {
+    True: "CAST(strftime('%s', t.last_pushed) AS INTEGER)",
+    False: "CAST(floor(extract(epoch FROM t.last_pushed)) AS BIGINT)",
+}
+
+PUSHERS = {
+    is_sqlite: f"""
+        UPDATE tag_history SET last_updater = (SELECT t.last_updater FROM tags t WHERE t.id = tag_history.tag_id
+            AND t.digest = tag_history.digest AND {seconds} = tag_history.pushed_at)
+        WHERE seen_until IS NULL AND digest IS NOT NULL"""
+    for is_sqlite, seconds in SECONDS.items()
+}
+"""Who pushed what a tag points to stood in `tags` alone, and would be overwritten there when the tag moves on."""
+
+
 def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     for name in reversed(list(SQLITE_BEFORE)):
@@ -22,6 +37,7 @@ def upgrade() -> None:
     op.add_column("tag_history", sa.Column("last_seen", sa.BigInteger(), nullable=True))
     op.add_column("tag_history", sa.Column("last_updater", sa.Text(), nullable=True))
     op.add_column("tag_history", sa.Column("pushes", sa.Text(), nullable=True))
+    op.execute(PUSHERS[is_sqlite])
     op.create_index(
         "ix_tag_history_digest",
         "tag_history",

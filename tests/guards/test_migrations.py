@@ -356,3 +356,47 @@ def test_migrations_in_a_folder_with_a_percent_sign_are_found(tmp_path: Path) ->
     assert (answer.returncode, answer.stderr) == (0, "")
     assert (folder / "x.db").is_file()
     assert answer.stdout.startswith("the copy ran\n")
+
+
+def test_who_pushed_what_a_tag_points_to_is_kept_by_an_upgrade(engine: Engine, path: Path) -> None:
+    step(engine, "0003")
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            """INSERT INTO repositories (id, namespace, name, full_name, is_official, first_seen_at, last_seen_at)
+            VALUES (1, 'a', 'b', 'a/b', 0, '2026-11-20T16:00:00Z', '2026-11-20T16:00:00Z')"""
+        )
+        for tag, pushed in ((1, 1_795_190_400), (2, 1_795_190_399)):
+            connection.execute(
+                """INSERT INTO tags (id, repository_id, name, digest, last_pushed, last_updater, first_seen_at, last_seen_at)
+                VALUES (?1, 1, ?1, 'sha256:x', '2026-11-20T16:00:00Z', 'me', '2026-11-20T16:00:00Z', '2026-11-20T16:00:00Z')""",
+                (tag,),
+            )
+            connection.execute(
+                """INSERT INTO tag_history (tag_id, seen_from, seen_until, digest, pushed_at, source)
+                VALUES (?1, 1, 2, 'sha256:w', ?2, 'listing'), (?1, 2, NULL, 'sha256:x', ?2, 'listing')""",
+                (tag, pushed),
+            )
+    connection.close()
+    step(engine, "0004")
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT tag_id, seen_from, last_updater FROM tag_history ORDER BY 1, 2").fetchall()
+    connection.close()
+    assert rows == [(1, 1, None), (1, 2, "me"), (2, 1, None), (2, 2, None)]
+
+
+def test_a_file_that_cannot_be_read_where_it_is_says_what_to_do(
+    engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.upgrade(engine)
+    engine.dispose()
+    copy = path.with_name("copy.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    connection.close()
+    # The tests may run as root, who may write everywhere.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    reads.answer(str(copy), lambda connection: None)
+    with pytest.raises(ConfigError, match=f"has to write {path.name}-shm beside it.*read a copy"):
+        reads.answer(str(path), lambda connection: None)
+    Path(f"{path}-shm").touch()
+    open_reader(database_url(str(path))).dispose()
