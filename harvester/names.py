@@ -76,11 +76,11 @@ def parse_digest(text: str) -> str:
     if "@" in bare:
         digest = bare.rpartition("@")[2]
         raise NameRefused(f"{text}: name the digest alone, without the repository (`{digest}`)")
-    if is_digest(bare):
-        return bare
     found = _DIGEST_PREFIX.match(bare)
     if found is not None:
         return f"sha256:{found[1]}"
+    if is_digest(bare) and not bare.startswith("sha256:"):
+        return bare
     if bare != bare.lower() and (is_digest(bare.lower()) or _DIGEST_PREFIX.match(bare.lower())):
         raise NameRefused(f"{text}: digests are lower case; did you mean `{bare.lower()}`?")
     raise NameRefused(f"{text}: not a digest (`sha256:` and 64 hexadecimal digits, or the first 12 of them and more)")
