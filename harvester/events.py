@@ -7,7 +7,7 @@ whatever is repeated.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any, TypeGuard
 
@@ -36,6 +36,11 @@ RANKS: dict[str, int] = {
     "drift": 3,
 }
 """Every kind; 1: look at it now (what attacks on a supply chain look like), 2: worth knowing, 3: the run of things."""
+
+
+def idle_glob(globs: Iterable[str]) -> str | None:
+    """The first glob that matches no kind of event there is; null when each matches one."""
+    return next((glob for glob in globs if not any(fnmatchcase(kind, glob) for kind in RANKS)), None)
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,10 +48,13 @@ def command(
     """Show what changed, the most urgent first, then the newest: overwritten versions, changed pushers, what vanished."""
     from harvester import config as configuration
     from harvester.clock import SystemClock
-    from harvester.events import RANK_WORDS, concerns, sentence, subject
+    from harvester.errors import ConfigError
+    from harvester.events import RANK_WORDS, RANKS, concerns, idle_glob, sentence, subject
     from harvester.store import answers, reads
 
     began = instant_since(since, SystemClock().time())
+    if (idle := idle_glob(kinds)) is not None:
+        raise ConfigError(f"--kind {idle}: there is no such kind of event; there are {', '.join(sorted(RANKS))}")
     settings = configuration.load(file=config, flags={"database": database})
 
     def passes(change: Change) -> bool:
@@ -97,8 +100,8 @@ def instant_since(text: str, now: float) -> str:
         return instant(max(0.0, now - int(ago[1]) * _UNITS[ago[2]]))
     try:
         named = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return instant(max(0.0, (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()))
+    except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"--since {text}: neither a time span (`7d`, `12h`, `30m`) nor a date (`2026-11-01`, `2026-11-01T12:00:00Z`)"
         ) from error
-    return instant(max(0.0, (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()))

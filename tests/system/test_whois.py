@@ -113,6 +113,7 @@ def test_a_digest_that_no_tag_showed_is_known_all_the_same(harvester: Harvester)
         ("sha256:" + "A" * 64, f"did you mean `sha256:{'a' * 64}`?"),
         ("A" * 12, f"did you mean `{'a' * 12}`?"),
         ("a" * 11, "not a digest"),
+        ("sha256:" + "a" * 65, "not a digest"),
         ("nginx", "not a digest"),
         ("nginx@sha256:" + "a" * 64, f"name the digest alone, without the repository (`sha256:{'a' * 64}`)"),
         ("0" * 12, "2 digests begin so: sha256:" + "0" * 63 + "1, sha256:" + "0" * 63 + "2"),
@@ -178,7 +179,7 @@ def test_events_are_a_line_each_the_most_urgent_first(eventful: Harvester) -> No
             *("2026-11-20T16:00:00Z", "urgent", "tag.overwritten", "library/nginx:1.27"),
             "a version is another image now, from aaaaaaaaaaaa to bbbbbbbbbbbb",
         ],
-        ["2026-11-21T16:00:00Z", "routine", "repository.described", "library/nginx", '"new", was "old"'],
+        ["2026-11-21T16:00:00Z", "routine", "repository.described", "library/nginx", '"new" (before: "old")'],
     ]
 
 
@@ -224,7 +225,9 @@ def test_since_is_a_span_or_an_instant(text: str, seconds: int) -> None:
     assert instant_since(text, NOW) == instant(seconds)
 
 
-@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "7 days", "yesterday", "2026-13-01", "7y"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "d", "-7d", "7 days", "yesterday", "2026-13-01", "7y", "9999-12-31T23:59:59-05:00"]
+)
 def test_since_is_nothing_else(text: str) -> None:
     with pytest.raises(ConfigError, match="--since"):
         instant_since(text, NOW)
@@ -233,4 +236,11 @@ def test_since_is_nothing_else(text: str) -> None:
 def test_a_bad_since_is_one_line(harvester: Harvester) -> None:
     done = harvester.run(None, "events", "--since", "yesterday")
     assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_kind_that_there_is_not_is_wrong_usage(harvester: Harvester) -> None:
+    done = harvester.run(None, "events", "--kind", "tag.*", "--kind", "tagg.*")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("harvester: --kind tagg.*: there is no such kind of event; there are drift, ")
     assert len(done.stderr.splitlines()) == 1
