@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from harvester.clock import seconds_of
+from harvester.clock import instant, seconds_of
 from harvester.events import NewEvent
 from harvester.records import Tag
 from harvester.store.change_log import append_events
@@ -48,7 +48,7 @@ _NAMES_KNOWN = Statement(
     """,
 )
 _BEFORE = """
-    SELECT h.tag_id, h.digest FROM tag_history h WHERE h.digest IS NOT NULL AND h.tag_id IN ({values})
+    SELECT h.tag_id, h.digest, COALESCE(h.last_seen, h.seen_from), h.seen_until FROM tag_history h WHERE h.digest IS NOT NULL AND h.tag_id IN ({values})
     ORDER BY h.tag_id, h.seen_from
 """
 _PLATFORMS = """
@@ -163,13 +163,21 @@ class TagChanges:
         described = [(before, tag) for before, tag in named if tag.digest is not None]
         if not described:
             return
-        digests: dict[int, str] = dict(select_in(self._connection, _BEFORE, [before.id for before, _ in described]))
+        past = {
+            tag_id: (digest, instant(last_seen), None if until is None else instant(until))
+            for tag_id, digest, last_seen, until in select_in(
+                self._connection, _BEFORE, [before.id for before, _ in described]
+            )
+        }
         row = _NAMES_KNOWN.first(self._connection, (self._repository_id, True))
         names_known = None if row is None or row[0] is None else text_of(row[0])
         new = []
         for before, tag in described:
-            if before.id in digests:
-                self._note_moved(before._replace(digest=digests[before.id], gone_at=before.last_seen_at), tag, set())
+            if before.id in past:
+                # The name itself is a sight that is newer than what is told here.
+                digest, last_seen, until = past[before.id]
+                was = before._replace(digest=digest, last_seen_at=last_seen, gone_at=until or before.last_seen_at)
+                self._note_moved(was, tag, set())
             elif before.went_at is not None:
                 # Its end was told, and what it had pointed to nobody knew.
                 if self._is_tag_that_returned():

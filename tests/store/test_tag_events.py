@@ -182,6 +182,9 @@ def test_a_tag_that_comes_back_by_name_is_told_when_it_is_described(db: Database
     assert events(db) == ["tag.gone 1.27.3"]
     walked(db, shown("1.27.3", 2, pushed=SINCE), shown("a", 9), at=NOW + 3 * DAY + 60)
     assert events(db) == ["tag.gone 1.27.3", "tag.returned 1.27.3", "tag.overwritten 1.27.3"]
+    told = detail(db, "tag.returned")
+    assert told["digest_before"] == digest(1)
+    assert [text[:10] for text in (told["last_seen_before"], told["gone_since"])] == ["2026-11-20", "2026-11-22"]
 
 
 def test_a_repository_that_goes_takes_its_tags_along_without_a_word_of_each(db: Database) -> None:
