@@ -215,7 +215,7 @@ def _described(e: _Evidence) -> list[str]:
 _SENTENCES: dict[str, Callable[[_Evidence], list[str]]] = {
     "tag.moved": _moved,
     "tag.overwritten": lambda e: ["a version is another image now", *_moved(e)],
-    "tag.returned": lambda e: ["back", *_moved(e)],
+    "tag.returned": lambda e: ["back", *_moved(e), e.said("gone since {}", "gone_since")],
     "tag.gone": _gone,
     "tag.pusher_changed": lambda e: [f"pushed {_who(e)}" if _who(e) else "", e.digests()],
     "tag.platforms_lost": lambda e: [e.names("platforms_lost", "without {}"), e.digests()],

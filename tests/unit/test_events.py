@@ -22,7 +22,11 @@ TOLD: dict[str, tuple[str, dict[str, Any], str]] = {
         MOVE | {"last_updater_before": "me", "last_updater": "mallory"},
         "a version is another image now, from aaaaaaaaaaaa to bbbbbbbbbbbb, pushed 2026-11-20T16:00:00Z, by mallory (before: me)",
     ),
-    "a return": ("tag.returned", {"digest": B}, "back, on bbbbbbbbbbbb"),
+    "a return": (
+        "tag.returned",
+        {"digest": B, "gone_since": "2026-11-19T16:00:00Z"},
+        "back, on bbbbbbbbbbbb, gone since 2026-11-19T16:00:00Z",
+    ),
     "a tag that went": (
         "tag.gone",
         {"digest_before": A, "last_seen_before": "2026-11-19T16:00:00Z"},
