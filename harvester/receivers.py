@@ -114,7 +114,7 @@ class FeedReceiver:
         try:
             await asyncio.to_thread(feed.replace, self.path, content)
         except OSError as error:
-            raise NotDelivered(f"cannot write the feed: {error.strerror or type(error).__name__}") from None
+            raise NotDelivered(f"cannot write the feed {self.path}: {error.strerror or type(error).__name__}") from None
 
 
 class AppriseReceiver:

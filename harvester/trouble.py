@@ -1,4 +1,4 @@
-"""What the far end refused to one route as a whole: how long to leave it alone, and when to give it up. Rank 4, pure.
+"""What the far end refused to one route as a whole: how long to leave it alone, and when to give it up. Rank 3, pure.
 
 Jobs are put off meanwhile and lose no attempt: they are not at fault, and they are not asked by another route.
 """

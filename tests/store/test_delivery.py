@@ -499,7 +499,7 @@ async def test_a_feed_that_cannot_be_written_is_never_given_up(
             clock.advance(3600)
         [standing] = await delivery.standing()
         assert (standing.waiting, standing.dead) == (2, 0)
-        assert standing.last_error == "cannot write the feed: No such file or directory"
+        assert standing.last_error == f"cannot write the feed {path}: No such file or directory"
         path.parent.mkdir()
         await delivery.round()
         assert len(entries(path)) == 2
