@@ -120,7 +120,7 @@ def _check_folder(path: Path) -> None:
     if head[_WAL_VERSION_AT:] == b"\2":
         raise ConfigError(
             f"cannot read {path} where it is: SQLite has to write {index.name} beside it, and may not; "
-            "read a copy in a directory of yours"
+            "read a copy: `harvester db backup` makes one that can be read anywhere"
         )
 
 

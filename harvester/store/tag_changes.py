@@ -48,7 +48,8 @@ _NAMES_KNOWN = Statement(
     """,
 )
 _BEFORE = """
-    SELECT h.tag_id, h.digest, COALESCE(h.last_seen, h.seen_from), h.seen_until FROM tag_history h WHERE h.digest IS NOT NULL AND h.tag_id IN ({values})
+    SELECT h.tag_id, h.digest, COALESCE(h.last_seen, h.seen_from), h.seen_until FROM tag_history h
+    WHERE h.digest IS NOT NULL AND h.tag_id IN ({values})
     ORDER BY h.tag_id, h.seen_from
 """
 _PLATFORMS = """
