@@ -173,6 +173,9 @@ class Delivery:
             await self.round(seconds=EVERY_S)
         except StoreError as error:
             log.warning("notify.not_stored", reason=error.message)
+        except Exception as error:
+            # Whatever it is, it must not end the harvest, nor the rounds that follow, nor pass without a word.
+            log.error("notify.failed_round", reason=repr(error))
 
     async def _serve(self, line: _Line, until: float | None) -> Served:
         served = Served(line.notify.name)

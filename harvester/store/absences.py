@@ -125,7 +125,11 @@ def _store_repository_absence(
         return
     row = _REMEMBER_REPOSITORY.first(connection, (full_name, seen.text, fresh_after))
     assert row is not None
-    if known is None or known[4] is not None:
+    if known is None:
+        return
+    if known[4] is not None:
+        # A page of tags may have been served after the repository had gone.
+        close_tags(connection, known[0], seen, source="detail", seen_before=fresh_after)
         return
     passes, first_missing_at = int(row[0]), row[1]
     if not vanishing.is_believed(connection, namespace, passes, first_missing_at, fresh_after=fresh_after, seen=seen):

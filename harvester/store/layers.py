@@ -68,8 +68,9 @@ _HARVESTED = Statement(
 _UNANSWERED = Statement(
     "digest",
     """
-    SELECT DISTINCT i.digest FROM tags t JOIN tag_images ti ON ti.tag_id = t.id JOIN images i ON i.id = ti.image_id
-    WHERE t.digest = :digest AND i.kind = 'image' AND i.layers_from IS NULL
+    SELECT DISTINCT i.digest FROM tag_history h JOIN tags t ON t.id = h.tag_id AND t.digest = h.digest
+    JOIN tag_images ti ON ti.tag_id = t.id JOIN images i ON i.id = ti.image_id
+    WHERE h.digest = :digest AND i.kind = 'image' AND i.layers_from IS NULL
     """,
 )
 

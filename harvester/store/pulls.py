@@ -1,6 +1,7 @@
 """Pull counts over time: which observations are kept, and which of them are told of as anomalous. Rank 3.
 
-Of each period the earliest observation is kept, in whatever order they arrive; the same observations give the same rows. Told of
+Of each period the earliest observation is kept, in whatever order they arrive, one of a search only where there is no other; the
+same observations give the same rows. Told of
 is what is newer than all that was stored, once a UTC day at the most, measured against the first observations of the days before.
 """
 
@@ -30,10 +31,10 @@ _Observed: TypeAlias = tuple[int, int, int, int | None, int]
 
 # The order of the parameters is that of the marks: `select_in` knows no names.
 _STORED = """
-    SELECT r.full_name, r.id, (SELECT min(p.observed_at) FROM pull_history p
-            WHERE p.repository_id = r.id AND p.observed_at >= {} AND p.observed_at < {}),
-        (SELECT max(p.observed_at) FROM pull_history p WHERE p.repository_id = r.id)
-    FROM repositories r WHERE r.full_name IN ({values})
+    SELECT r.full_name, r.id, k.observed_at, k.source, (SELECT max(p.observed_at) FROM pull_history p WHERE p.repository_id = r.id)
+    FROM repositories r LEFT JOIN pull_history k ON k.repository_id = r.id AND k.observed_at = (
+        SELECT min(p.observed_at) FROM pull_history p WHERE p.repository_id = r.id AND p.observed_at >= {} AND p.observed_at < {})
+    WHERE r.full_name IN ({values})
 """
 
 # Of two observations of one second the better source is kept, then the lower count, which is the earlier one of a count that grows:
@@ -54,7 +55,8 @@ _REPLACE = Statement(
     "repository_id kept observed pull_count star_count source",
     """
     UPDATE pull_history SET observed_at = :observed, pull_count = :pull_count, star_count = :star_count, source = :source
-    WHERE repository_id = :repository_id AND observed_at = :kept
+    WHERE repository_id = :repository_id AND observed_at = :kept AND NOT EXISTS (
+        SELECT 1 FROM pull_history p WHERE p.repository_id = :repository_id AND p.observed_at = :observed)
     """,
 )
 
@@ -99,14 +101,16 @@ def store_pulls(
     new: dict[int, int] = {}
     day = seen.seconds - seen.seconds % DAY_S
     for r in repositories:
-        repository_id, earliest, newest = stored[r.full_name]
+        repository_id, kept_at, kept_source, newest = stored[r.full_name]
         row = (seen.seconds, r.pull_count, r.star_count, SOURCES[r.source])
-        if earliest is None or earliest >= seen.seconds:
+        is_search, was_search = r.source == "search", kept_source == SOURCES["search"]
+        if kept_at is None or kept_at == seen.seconds:
             kept.append((repository_id, *row))
-        if earliest is not None and earliest > seen.seconds:
-            replaced.append((repository_id, earliest, *row))
-        # What a search shows may be old: it is kept, and no ground for an alarm.
-        if earliest is None and newest is not None and newest < day and r.source != "search":
+        elif (is_search, seen.seconds) < (was_search, kept_at):
+            replaced.append((repository_id, kept_at, *row))
+        # What a search shows may be old: it is kept where there is nothing else, and no ground for an alarm.
+        is_first = kept_at is None or (was_search and newest == kept_at)
+        if is_first and newest is not None and (newest < day or newest == kept_at) and not is_search:
             new[repository_id] = r.pull_count
     _REPLACE.many(connection, replaced)
     _KEEP.many(connection, kept)

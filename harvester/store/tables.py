@@ -99,12 +99,6 @@ class Tag(Base):
     __table_args__ = (
         Index("uq_tags_repository_id_name", "repository_id", "name", unique=True),
         Index(
-            "ix_tags_digest",
-            "digest",
-            sqlite_where=text("digest IS NOT NULL"),
-            postgresql_where=text("digest IS NOT NULL"),
-        ),
-        Index(
             "ix_tags_holes",
             "repository_id",
             sqlite_where=text("is_name_only AND gone_at IS NULL"),

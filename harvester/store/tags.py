@@ -174,15 +174,22 @@ def store_tags(
 
 
 def close_tags(
-    connection: Connection, repository_id: int, seen: Moment, *, source: str, name: str | None = None
+    connection: Connection,
+    repository_id: int,
+    seen: Moment,
+    *,
+    source: str,
+    name: str | None = None,
+    seen_before: str | None = None,
 ) -> int:
     """Mark the repository's tags, or the one named, as gone, and open the interval in which they were not there; how many.
 
     A tag that was seen later than that was gone in between: its history says so, and it stays. The end of one tag is an event;
-    that of a whole repository is the repository's.
+    that of a whole repository is the repository's. With `seen_before` only those that were last seen before that instant.
     """
     if name is None:
         rows = [Known(*row) for row in _OPEN_TAGS.all(connection, (repository_id,))]
+        rows = [row for row in rows if seen_before is None or text_of(row.last_seen_at) < seen_before]
     else:
         rows = [Known(*row) for row in _ONE_TAG.all(connection, (repository_id, name))]
     closed = [row for row in rows if row.gone_at is None and text_of(row.last_seen_at) <= seen.text]

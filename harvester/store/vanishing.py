@@ -1,8 +1,8 @@
 """Repositories that a namespace lacks: who is asked about them, and when their absence is believed. Rank 3.
 
 What a complete list lacks is suspected (an absence of no pass) and asked for by name in the same pass; only a direct 404 counts,
-and a second one in a later pass makes a repository gone. Not so where more than a third of a namespace's live repositories, three
-at the least, are missing at once, or the namespace itself answers 404: that is an alarm, told of once, and no fact. Ten are asked
+and a second one in a later pass makes a repository gone. Not so where a third of a namespace's live repositories or more, two at
+the least, are missing at once, or the namespace itself answers 404: that is an alarm, told of once, and no fact. Ten are asked
 for by name then, and what answers 404 goes only when the alarm has stood in four passes over three days, or its own 404 has been
 met in as many over as long. The same holds where the far end misbehaves in this pass: the namespace's list ended with an error or
 was refused, or there is a run of 404s while little else is answered.
@@ -28,7 +28,8 @@ SAMPLED = 10
 """Direct questions while an alarm stands that has not lasted; also the names that its event gives."""
 
 MOST_MISSING = 3
-"""Where more than one part in so many of a namespace is missing at once, and so many at the least, it is an alarm."""
+LEAST_MISSING = 2
+"""Where one part in so many of a namespace or more is missing at once, two repositories at the least, it is an alarm."""
 
 LASTED_PASSES = 4
 LASTED_S = 3 * DAY_S
@@ -205,7 +206,7 @@ def _counted(connection: Connection, namespace: str, seen: Moment) -> tuple[list
 
 
 def _is_alarm(missing: list[str], known: int) -> bool:
-    return len(missing) >= MOST_MISSING and MOST_MISSING * len(missing) > known
+    return len(missing) >= LEAST_MISSING and MOST_MISSING * len(missing) >= known
 
 
 def _alarm_has_lasted(connection: Connection, namespace: str, seen: Moment) -> bool:

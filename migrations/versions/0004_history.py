@@ -33,6 +33,8 @@ def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     for name in reversed(list(SQLITE_BEFORE)):
         op.execute(f"DROP VIEW {name}")
+    # The history of tags has every digest that a tag points to.
+    op.drop_index("ix_tags_digest", table_name="tags")
     op.add_column("repositories", sa.Column("chapter", sa.Integer(), server_default="1", nullable=False))
     op.add_column("tag_history", sa.Column("last_seen", sa.BigInteger(), nullable=True))
     op.add_column("tag_history", sa.Column("last_updater", sa.Text(), nullable=True))
@@ -144,6 +146,14 @@ def downgrade() -> None:
     op.drop_column("tag_history", "last_updater")
     op.drop_column("tag_history", "last_seen")
     op.drop_column("repositories", "chapter")
+    op.create_index(
+        "ix_tags_digest",
+        "tags",
+        ["digest"],
+        unique=False,
+        sqlite_where=sa.text("digest IS NOT NULL"),
+        postgresql_where=sa.text("digest IS NOT NULL"),
+    )
     for name, select in (SQLITE_BEFORE if is_sqlite else POSTGRESQL_BEFORE).items():
         op.execute(f"CREATE VIEW {name} AS {select}")
 

@@ -257,7 +257,7 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     ),
     "tag by digest": (
         known("images", Args(subject="a/b", digest="sha256:t2", pulls=True)),
-        "SEARCH t USING INDEX ix_tags_digest (digest=?)",
+        "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",
     ),
     "a detailed image": (
         known("manifest", Args(subject="a/b", digest="sha256:i2")),
@@ -389,7 +389,7 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     ),
     "whether a digest's images are all there": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
-        "SEARCH t USING INDEX ix_tags_digest (digest=?)",
+        "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",
     ),
 }
 
@@ -477,7 +477,7 @@ def test_a_scan_is_seen_under_its_alias_too(connection: Connection) -> None:
         ("ix_jobs_claim", "claim"),
         ("ix_jobs_due", "due waiting jobs"),
         ("ix_jobs_lease", "expired leases"),
-        ("ix_tags_digest", "tag by digest"),
+        ("ix_tag_history_digest", "tag by digest"),
         ("uq_tags_repository_id_name", "a known tag"),
     ],
 )

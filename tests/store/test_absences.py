@@ -125,3 +125,14 @@ def test_nothing_but_404_makes_anything_gone(db: Database) -> None:
     for day in range(5):
         db.keep(tags(), at=NOW + day * DAY)
     assert gone(db) == (None, [])
+
+
+def test_tags_that_were_seen_after_their_repository_had_gone_are_closed_by_the_next_404(db: Database) -> None:
+    for day in (0, 1):
+        missing(db, REPOSITORY, day)
+    db.keep(tags(tag("latest", 1)), at=NOW + DAY + 10)
+    assert gone(db)[1] == ["1.27"]
+    missing(db, REPOSITORY, 1.001, pass_began=1)
+    assert gone(db)[1] == ["1.27"], "in the same pass the two contradict one another"
+    missing(db, REPOSITORY, 2)
+    assert gone(db)[1] == ["1.27", "latest"]

@@ -507,9 +507,10 @@ async def test_a_feed_that_cannot_be_written_is_never_given_up(
 
 
 async def test_a_path_that_no_file_can_have_is_a_failure_like_any_other(deliver: Open, tmp_path: Path) -> None:
-    async with deliver(Notify(name="feed", to="atom", file=str(tmp_path / ("x" * 300)))) as delivery:
+    path = tmp_path / ("x" * 300)
+    async with deliver(Notify(name="feed", to="atom", file=str(path))) as delivery:
         [served] = await delivery.round()
-    assert (served.failed, served.last_error) == (1, "cannot write the feed: File name too long")
+    assert (served.failed, served.last_error) == (1, f"cannot write the feed {path}: File name too long")
 
 
 async def test_a_home_that_is_not_there_is_said(deliver: Open) -> None:

@@ -129,6 +129,11 @@ def test_fewer_rows_than_reported_are_not_complete(db: Database) -> None:
     assert incomplete(db) == [("tags", NGINX, "end")]
 
 
+def test_rows_of_which_the_far_end_reports_none_are_not_complete(db: Database) -> None:
+    db.keep(*tag_page("1", "2", is_first=True, stop_reason="end", reported_count=0))
+    assert db.one("SELECT rows, is_complete FROM listings") == (2, 0)
+
+
 def test_refused_rows_are_counted_and_make_the_walk_incomplete(db: Database) -> None:
     db.keep(*tag_page("1", is_first=True, reported_count=2, refused=1, next_page="page=2"))
     db.keep(*tag_page("2", reported_count=2, stop_reason="end"))

@@ -119,18 +119,18 @@ def test_a_third_of_a_namespace_at_once_is_an_alarm_and_no_fact(db: Database) ->
     assert db.value("SELECT rank FROM events") == 1
 
 
-def test_exactly_a_third_and_fewer_than_three_are_no_alarm(db: Database) -> None:
-    listed(db, ALL[:9], day=0)
-    missing(db, ALL[9], day=0)
-    listed(db, ALL[:9], day=1)
-    missing(db, ALL[9], day=1)
-    assert gone(db) == ALL[9:]
-    listed(db, ALL[3:9], day=2)
-    missing(db, *ALL[:3], day=2)
-    listed(db, ALL[3:9], day=3)
-    missing(db, *ALL[:3], day=3)
-    assert gone(db) == [*ALL[:3], ALL[9]]
-    assert "namespace.vanishing" not in {kind for kind, _ in kinds(db)}
+@pytest.mark.parametrize(
+    ("known", "lost", "is_alarm"),
+    [(9, 3, True), (6, 2, True), (2, 2, True), (7, 2, False), (10, 3, False), (2, 1, False)],
+)
+def test_a_third_and_two_at_the_least_are_an_alarm(db: Database, known: int, lost: int, is_alarm: bool) -> None:
+    db.run("UPDATE repositories SET gone_at = ? WHERE full_name > ?", db.now.text, ALL[known - 1])
+    listed(db, ALL[:known], day=0)
+    for day in (1, 2):
+        listed(db, ALL[lost:known], day=day)
+        missing(db, *ALL[:lost], day=day)
+    assert gone(db) == [*([] if is_alarm else ALL[:lost]), *ALL[known:]]
+    assert ("namespace.vanishing" in {kind for kind, _ in kinds(db)}) is is_alarm
 
 
 def test_an_alarm_that_lasts_four_passes_over_three_days_becomes_a_fact(db: Database) -> None:
@@ -213,13 +213,13 @@ def test_a_namespace_that_answers_404_is_an_alarm(db: Database) -> None:
     assert gone(db) == many
 
 
-def test_a_namespace_of_two_goes_as_two_repositories_do(db: Database) -> None:
-    db.run("UPDATE repositories SET gone_at = ? WHERE full_name > ?", db.now.text, ALL[1])
-    assert space_missing(db, day=0) == ALL[:2]
-    missing(db, *ALL[:2], day=0)
+def test_a_namespace_of_one_goes_as_one_repository_does(db: Database) -> None:
+    db.run("UPDATE repositories SET gone_at = ? WHERE full_name > ?", db.now.text, ALL[0])
+    assert space_missing(db, day=0) == ALL[:1]
+    missing(db, ALL[0], day=0)
     missing(db, *space_missing(db, day=1), day=1)
     assert gone(db) == ALL
-    assert [kind for kind, _ in kinds(db)] == ["repository.gone"] * 2
+    assert [kind for kind, _ in kinds(db)] == ["repository.gone"]
 
 
 def test_the_404_of_a_namespace_long_ago_does_not_shorten_the_alarm(db: Database) -> None:

@@ -67,7 +67,7 @@ def test_receivers_are_read_in_the_order_of_the_file() -> None:
         (f'{ATOM}\nkind = ["tag.*"]', "unknown setting `kind`, did you mean `kinds`?"),
         (f'{ATOM}\nkinds = "tag.*"', 'kinds: takes a list of globs, such as ["library/*"]'),
         (f"{ATOM}\nkinds = []", "kinds: takes a list of globs"),
-        (f'{ATOM}\nkinds = ["tag.*", "tagg.*"]', "kinds: no kind of event matches `tagg.*`; there are drift, "),
+        (f'{ATOM}\nkinds = ["tag.*", "tagg.*"]', "kinds: no kind of event matches `tagg.*`; they are "),
         (f'{ATOM}\ntargets = [""]', "targets: takes a list of globs"),
         (f'{ATOM}\ntargets = ["nginx"]', "targets: nginx is no full name: it takes globs such as `library/nginx`"),
         (f'{ATOM}\ntargets = ["*", "acme/"]', "targets: acme/ is no full name"),
