@@ -221,7 +221,7 @@ def test_a_feed_that_cannot_be_written_is_told_also_when_nothing_waits_for_it(ha
     (harvester.folder / "harvester.toml").write_text('[[notify]]\nto = "atom"\nfile = "missing/feed.atom"\n')
     done = harvester.run(None, "notify")
     assert done.returncode == 1
-    assert "cannot write the feed: No such file or directory" in done.stdout
+    assert "cannot write the feed missing/feed.atom: No such file or directory" in done.stdout
 
 
 def test_a_backfill_tells_what_it_finds_and_shows_the_budget(harvester: Harvester, receiver: Receiver) -> None:

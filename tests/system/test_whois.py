@@ -179,7 +179,7 @@ def test_events_are_a_line_each_the_most_urgent_first(eventful: Harvester) -> No
             *("2026-11-20T16:00:00Z", "urgent", "tag.overwritten", "library/nginx:1.27"),
             "a version is another image now, from aaaaaaaaaaaa to bbbbbbbbbbbb",
         ],
-        ["2026-11-21T16:00:00Z", "routine", "repository.described", "library/nginx", '"new" (before: "old")'],
+        ["2026-11-21T16:00:00Z", "routine", "repository.described", "library/nginx", '"new", was "old"'],
     ]
 
 
