@@ -7,11 +7,17 @@ repeats nothing secret: an address may hold a password.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from harvester.errors import ConfigError
+
+LONGEST_S = 365 * 86_400
+"""Seconds that most durations may be at the most."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def unknown_key(key: str, known: list[str]) -> str:
@@ -27,6 +33,12 @@ def printable(value: Any) -> str:
     if not value.isprintable():
         raise ValueError("has characters that cannot be printed")
     return value.strip()
+
+
+def duration(value: Any) -> int | None:
+    """Seconds of a text such as `90s`, `15m`, `24h` or `7d`; null for anything else."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
+    return int(found[1]) * _UNITS[found[2]] if found else None
 
 
 def web_address(value: Any) -> str:

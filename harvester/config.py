@@ -1,4 +1,4 @@
-"""Settings: built-in default, then TOML file, then environment, then flags. Rank 2.
+"""Settings: built-in default, then TOML file, then environment, then flags. Rank 3.
 
 Everything is read and checked at once. A secret is never a setting: it comes from the environment or from a file that a setting
 names, and is kept apart from what may be printed. Only a proxy's address may hold one; it is in no `repr` and no error.
@@ -16,32 +16,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from harvester.checks import address_parts, printable, tables_of, unknown_key, web_address
+from harvester.checks import LONGEST_S, address_parts, duration, printable, tables_of, unknown_key, web_address
 from harvester.egress import Egress
 from harvester.errors import ConfigError
 from harvester.events import RANKS
 from harvester.notify import NOTIFY_KEYS, Notify, notifies
-from harvester.policy import LayerPolicy, TagPolicy
-from harvester.targets import Target, parse_targets
+from harvester.watch import Watch, watches
 
 DEFAULT_FILE = "harvester.toml"
-
-SHORTEST_EVERY, LONGEST_EVERY = 60, 365 * 86_400
-"""Seconds between two harvests of a watch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Something that is kept up to date."""
-
-    target: str
-    """As the operator wrote it."""
-    targets: tuple[Target, ...]
-    """What that names: one target, or all of a file's."""
-    tags: TagPolicy = field(default_factory=TagPolicy)
-    layers: LayerPolicy = field(default_factory=LayerPolicy)
-    every: int = 86_400
-    """Seconds from one harvest of it to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +45,18 @@ class Settings:
     pull_reserve: str = "50%"
     pull_interval: str = "1d"
     """The time of which one observation of a pull count is kept; `0`: every one is."""
+    metrics_listen: str = "127.0.0.1:9464"
+    """Where `run` answers `/metrics`, `/healthz` and `/readyz`; `off`: nowhere."""
+    keep_jobs: str = "1d"
+    """How long the rows of jobs that are done stay; then they are counted by the day and deleted."""
+    keep_every_pull: str = "90d"
+    """How long observations of a pull count finer than one per UTC day stay."""
+    keep_deliveries: str = "30d"
+    """How long what was delivered stays in the outbox."""
+    wal_mb: int = 1024
+    """Megabytes to which the file beside the database may grow while somebody reads; nothing is asked beyond that."""
+    keep_free_mb: int = 200
+    """Megabytes of the disk that are left free; nothing is asked while there are fewer."""
     egress: tuple[Egress, ...] = ()
     """Empty: the one way out that there is by default, through `proxy` if that is set."""
     watch: tuple[Watch, ...] = ()
@@ -71,7 +65,7 @@ class Settings:
     @property
     def pull_interval_s(self) -> int:
         """`pull_interval` in seconds."""
-        return _seconds(self.pull_interval) or 0
+        return duration(self.pull_interval) or 0
 
     @property
     def shown_database(self) -> str:
@@ -261,22 +255,6 @@ def _egress(value: Any) -> tuple[Egress, ...]:
     return tuple(found)
 
 
-def _watches(value: Any) -> tuple[Watch, ...]:
-    found: list[Watch] = []
-    checks: dict[str, Callable[[Any], Any]] = {"target": printable, "tags": _tags, "layers": _layers, "every": _every}
-    for number, row in enumerate(tables_of(value, checks), 1):
-        if "target" not in row:
-            raise ValueError(f"{number}: target: is missing")
-        try:
-            targets = parse_targets([row["target"]])
-        except ConfigError as error:
-            raise ValueError(f"{number}: target: {error}") from error
-        if not targets:
-            raise ValueError(f"{number}: target: {row['target']} lists none")
-        found.append(Watch(targets=targets, **row))
-    return tuple(found)
-
-
 def _notifies(value: Any) -> tuple[Notify, ...]:
     found = notifies(tables_of(value, NOTIFY_KEYS))
     for number, one in enumerate(found, 1):
@@ -305,32 +283,28 @@ def _address(value: Any) -> str:
     return str(found)
 
 
-def _tags(value: Any) -> TagPolicy:
-    return TagPolicy.parse(printable(value), option="tags:")
-
-
-def _layers(value: Any) -> LayerPolicy:
-    return LayerPolicy.parse(printable(value), option="layers:")
-
-
-def _every(value: Any) -> int:
-    seconds = _seconds(value)
-    if seconds is None or not SHORTEST_EVERY <= seconds <= LONGEST_EVERY:
-        raise ValueError("takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 1m to 365d")
-    return seconds
-
-
-def _seconds(value: Any) -> int | None:
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value) if isinstance(value, str) else None
-    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else None
-
-
 def _interval(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else str(value)
-    if text != "0" and not 1 <= (_seconds(text) or 0) <= LONGEST_EVERY:
+    if text != "0" and not 1 <= (duration(text) or 0) <= LONGEST_S:
         raise ValueError(
             "takes a number with `s`, `m`, `h` or `d`, such as `1d`, up to 365d, or 0 to keep every observation"
         )
+    return text
+
+
+def _kept(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else str(value)
+    if text != "forever" and not 3600 <= (duration(text) or 0) <= 100 * LONGEST_S:
+        raise ValueError("takes a number with `h` or `d`, such as `30d`, from 1h, or `forever`")
+    return text
+
+
+def _listen(value: Any) -> str:
+    text = printable(value)
+    host, _, port = text.rpartition(":")
+    is_address = bool(host) and port.isdecimal() and 0 <= int(port) <= 65535 and not any(c in host for c in "/@ ")
+    if text != "off" and not is_address:
+        raise ValueError("takes HOST:PORT to listen on, such as `127.0.0.1:9464`, or `off`")
     return text
 
 
@@ -347,8 +321,14 @@ _SETTINGS = (
     _Setting("pulls", "limits.pulls", "HARVESTER_PULLS", _pulls),
     _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
     _Setting("pull_interval", "history.pull_interval", "HARVESTER_PULL_INTERVAL", _interval),
+    _Setting("metrics_listen", "metrics.listen", "HARVESTER_METRICS", _listen),
+    _Setting("keep_jobs", "retention.jobs", None, _kept),
+    _Setting("keep_every_pull", "retention.pulls", None, _kept),
+    _Setting("keep_deliveries", "retention.deliveries", None, _kept),
+    _Setting("wal_mb", "storage.wal_mb", None, _number),
+    _Setting("keep_free_mb", "storage.keep_free_mb", None, _number),
     _Setting("egress", "egress", None, _egress, is_list=True),
-    _Setting("watch", "watch", None, _watches, is_list=True),
+    _Setting("watch", "watch", None, watches, is_list=True),
     _Setting("notify", "notify", None, _notifies, is_list=True),
 )
 

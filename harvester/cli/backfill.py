@@ -80,8 +80,9 @@ def command(
     if not wanted:
         raise click.UsageError("no target is left: the files that were named list none")
 
-    from harvester.backfill import Request, backfill
+    from harvester.backfill import backfill
     from harvester.clock import SystemClock
+    from harvester.request import Request
 
     log.configure(form="json" if log_format == "json" else "console", is_quiet=quiet)
     request = Request(wanted, tag_policy, layer_policy, fill=filled_as(holes, credential), is_quiet=quiet)

@@ -29,11 +29,13 @@ from harvester.store.history_tables import (
     PullHistory,
     TagHistory,
 )
+from harvester.store.service_tables import Cadence, Process, Watch, WorkDay
 from harvester.store.work_tables import BudgetRow, Job, Run, RunJob, Wall
 
 __all__ = [
     "Base",
     "BudgetRow",
+    "Cadence",
     "Chapter",
     "Delivery",
     "Event",
@@ -41,17 +43,29 @@ __all__ = [
     "Job",
     "ManifestIndex",
     "Notifier",
+    "Process",
     "PullHistory",
     "Run",
     "RunJob",
     "TagHistory",
     "Wall",
+    "Watch",
+    "WorkDay",
 ]
 
 
 class Repository(Base):
     __tablename__ = "repositories"
-    __table_args__ = (Index("ix_repositories_namespace", "namespace"), NEVER_REUSED)
+    __table_args__ = (
+        Index("ix_repositories_namespace", "namespace"),
+        Index(
+            "ix_repositories_next_check_at",
+            "next_check_at",
+            sqlite_where=text("next_check_at IS NOT NULL"),
+            postgresql_where=text("next_check_at IS NOT NULL"),
+        ),
+        NEVER_REUSED,
+    )
     id: Mapped[Pk]
     namespace: Mapped[str]
     name: Mapped[str]
@@ -82,6 +96,7 @@ class Repository(Base):
     last_seen_at: Mapped[Instant]
     gone_at: Mapped[MaybeInstant]
     next_check_at: Mapped[MaybeInstant]
+    """When a watched repository is looked at next; null where nothing watches it."""
     detailed_at: Mapped[MaybeInstant]
     """When the detail was last stored."""
     detail_last_modified: Mapped[MaybeInstant]

@@ -57,6 +57,14 @@ _FILL = (
     """INSERT INTO budgets (budget, route, identity, limit_count, cap, window_s, window_ends_at, spent, next_at,
             not_before, refusals, source, seen_at)
         SELECT 'hub', 'direct', 'anonymous' || n, 180, 176, 60.0, :noon, 7, :noon, 0, 0, 'header', :noon FROM series""",
+    """INSERT INTO watches (id, target, tags, layers, every_s, fastest_s, place, since, next_check_at, run_id)
+        SELECT n, 'ns' || n || '/*', 'all', 'latest', 86400, 7200, n, :now, :later, 1 FROM series WHERE n <= 5""",
+    """INSERT INTO cadences (repository_id, watch_id, interval_s, checks, changes, observed_s, checked_at)
+        SELECT n, 1 + n % 5, 86400, 2.0, 1.0, 86400.0, :now FROM series""",
+    """INSERT INTO processes (owner, command, version, started_at, seen_at)
+        SELECT 'host:' || n, 'run', '0.1.0', :now, :now FROM series WHERE n <= 3""",
+    """INSERT INTO work_days (day, kind, state, jobs, attempts)
+        SELECT '2026-11-' || (10 + n), 'images', 'done', n, n FROM series WHERE n <= 9""",
     "INSERT INTO walls (kind, identity, refused_offset, learned_at) SELECT 'tags', 'anonymous' || n, 1000, :now FROM series",
 )
 

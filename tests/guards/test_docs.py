@@ -32,7 +32,7 @@ VIEWS = (
     *("v_digest_whereis", "v_base_images", "v_outdated_bases", "v_shared_layers", "v_vanished", "v_incomplete"),
     *("v_holes", "v_events"),
 )
-VARIABLES = [*(row[2] for row in SETTINGS), "DOCKERHUB_TOKEN"]
+VARIABLES = [*(row[2] for row in SETTINGS if row[2] is not None), "DOCKERHUB_TOKEN"]
 
 _SETTING = re.compile(r"#\s?(?P<line>[a-z_]+ *= *\S.*)")
 _SECTION = re.compile(r"#?\s?(?P<line>\[+[a-z_.]+\]+)\s*")

@@ -26,11 +26,13 @@ RANKS: dict[str, int] = {
     "harvester.pull_rates": 1,
     "harvester.targets": 1,
     "harvester.jobs": 2,
-    "harvester.config": 2,
+    "harvester.config": 3,
     "harvester.feed": 2,
     "harvester.filling": 2,
     "harvester.forecast": 2,
     "harvester.log": 2,
+    "harvester.watch": 2,
+    "harvester.request": 3,
     "harvester.wire": 3,
     "harvester.store": 3,
     "harvester.handlers": 4,
@@ -45,8 +47,8 @@ RANKS: dict[str, int] = {
     "harvester.progress": 6,
     "harvester.backfill": 7,
     "harvester.plan": 7,
-    "harvester.cli": 8,
-    "harvester.__main__": 9,
+    "harvester.cli": 9,
+    "harvester.__main__": 10,
 }
 """The rank of a module or of a whole package: its own name decides, or else its package's."""
 

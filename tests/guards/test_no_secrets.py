@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import Engine
 
 from harvester import records
-from harvester.backfill import Request, backfill
+from harvester.backfill import backfill
 from harvester.clock import SystemClock
 from harvester.config import Settings
 from harvester.jobs import Args
 from harvester.policy import LayerPolicy, TagPolicy
+from harvester.request import Request
 from harvester.store import migrate
 from harvester.store.engine import database_url, open_writer
 from harvester.targets import parse_targets

@@ -24,11 +24,11 @@ import httpx
 import structlog
 from sqlalchemy import Engine
 
-from harvester.backfill import Request as Backfill
 from harvester.composition import assembled, open_store, worker_of
 from harvester.config import Settings
 from harvester.plan import Question, answered
 from harvester.policy import LayerPolicy, TagPolicy
+from harvester.request import Request as Backfill
 from harvester.store import runs
 from harvester.store.moment import Moment
 from harvester.targets import Target

@@ -15,12 +15,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from harvester.backfill import Request
 from harvester.cli.backfill import filled_as
 from harvester.composition import Parts, assembled, open_store, worker_of
 from harvester.config import Settings
 from harvester.errors import HarvesterError
 from harvester.policy import LayerPolicy, TagPolicy
+from harvester.request import Request
 from harvester.store import runs
 from harvester.store.holes import Holes, holes_of_run
 from harvester.store.moment import Moment

@@ -15,7 +15,7 @@ from harvester.errors import ConfigError
 SECRET = "dckr_pat_s3cr3t-0f_the.operator"
 
 # Field, TOML name, environment name, default, a value as TOML, the same as environment text, what it becomes.
-SETTINGS: list[tuple[str, str, str, Any, str, str, Any]] = [
+SETTINGS: list[tuple[str, str, str | None, Any, str, str, Any]] = [
     ("database", "database", "HARVESTER_DATABASE", "harvester.db", '"x.db"', "x.db", "x.db"),
     ("hub_url", "hub.url", "HARVESTER_HUB_URL", "https://hub.docker.com", '"http://[::1]:1/"', "http://[::1]:1", None),
     ("auth_url", "registry.auth_url", "HARVESTER_AUTH_URL", "https://auth.docker.io", '"http://a"', "http://a/", None),
@@ -36,11 +36,22 @@ SETTINGS: list[tuple[str, str, str, Any, str, str, Any]] = [
     ("pulls", "limits.pulls", "HARVESTER_PULLS", 0, "40", "40", 40),
     ("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", "50%", '"25%"', "25%", "25%"),
     ("pull_interval", "history.pull_interval", "HARVESTER_PULL_INTERVAL", "1d", '"6h"', "6h", "6h"),
+    ("metrics_listen", "metrics.listen", "HARVESTER_METRICS", "127.0.0.1:9464", '"off"', "off", "off"),
+    ("keep_jobs", "retention.jobs", None, "1d", '"12h"', "", "12h"),
+    ("keep_every_pull", "retention.pulls", None, "90d", '"forever"', "", "forever"),
+    ("keep_deliveries", "retention.deliveries", None, "30d", '"7d"', "", "7d"),
+    ("wal_mb", "storage.wal_mb", None, 1024, "64", "", 64),
+    ("keep_free_mb", "storage.keep_free_mb", None, 200, "0", "", 0),
 ]
 BECOMES = {"hub_url": "http://[::1]:1", "auth_url": "http://a"}
 NAMES = [pytest.param(*row[:3], id=row[0]) for row in SETTINGS]
-VALUES = [pytest.param(*row[:2], row[4], row[6] or BECOMES[row[0]], id=row[0]) for row in SETTINGS]
-TEXTS = [pytest.param(row[0], row[2], row[5], row[6] or BECOMES[row[0]], id=row[0]) for row in SETTINGS]
+VALUES = [pytest.param(*row[:2], row[4], BECOMES.get(row[0], row[6]), id=row[0]) for row in SETTINGS]
+TEXTS = [
+    pytest.param(row[0], row[2], row[5], BECOMES.get(row[0], row[6]), id=row[0])
+    for row in SETTINGS
+    if row[2] is not None
+]
+"""Of what the environment may say."""
 
 
 @pytest.fixture(autouse=True)
@@ -82,14 +93,25 @@ def test_the_environment_sets_every_setting(field: str, variable: str, text: str
 
 
 @pytest.mark.parametrize(("field", "toml", "variable"), NAMES)
-def test_a_flag_outdoes_the_environment_that_outdoes_the_file(field: str, toml: str, variable: str) -> None:
+def test_a_flag_outdoes_the_environment_that_outdoes_the_file(field: str, toml: str, variable: str | None) -> None:
     values = {
         "hub_per_minute": ("10", "20", "30"),
         "pulls": ("10", "20", "30"),
         "pull_reserve": ('"10"', "20", "30"),
         "pull_interval": ('"6h"', "90m", "30s"),
+        "metrics_listen": ('"one:1"', "two:2", "three:3"),
+        "keep_jobs": ('"2h"', "3h", "4h"),
+        "keep_every_pull": ('"2h"', "3h", "4h"),
+        "keep_deliveries": ('"2h"', "3h", "4h"),
+        "wal_mb": ("10", "20", "30"),
+        "keep_free_mb": ("10", "20", "30"),
     }.get(field, ('"http://one"', "http://two", "http://three"))
     file = written(as_toml(toml, values[0]))
+    if variable is None:
+        assert load(file=file, environment={}, flags={field: values[2]}) == Settings(
+            **{field: type(getattr(Settings(), field))(values[2])}
+        )
+        return
     steps = [
         load(environment={}),
         load(file=file, environment={}),

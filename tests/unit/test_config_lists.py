@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.config import Settings, Watch, load
+from harvester.config import Settings, load
 from harvester.egress import Egress
 from harvester.errors import ConfigError
 from harvester.notify import Notify
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target
+from harvester.watch import Watch
 from tests.unit.test_config import SECRET, written
 
 NGINX = Target("repository", "library/nginx")
@@ -25,7 +26,7 @@ DAY = 86_400
 # List, its keys with the default as TOML or null, and a table that is right.
 LISTS: dict[str, tuple[dict[str, Any], str]] = {
     "egress": ({"name": None, "proxy": None, "address": None}, 'name = "a"'),
-    "watch": ({"target": None, "tags": "all", "layers": "latest", "every": "24h"}, 'target = "nginx"'),
+    "watch": ({"target": None, "tags": "all", "layers": "latest", "every": "24h", "fastest": None}, 'target = "nginx"'),
     "notify": (
         {
             **dict.fromkeys(("name", "to", "url", "url_file", "secret_file", "command", "file", "urls_file")),
@@ -196,7 +197,7 @@ def test_every_is_a_number_with_a_unit(text: str, seconds: int) -> None:
     "toml",
     [
         *(
-            '"59s"',
+            '"4s"',
             '"0m"',
             '"366d"',
             '"9999999999d"',
@@ -213,7 +214,7 @@ def test_every_is_a_number_with_a_unit(text: str, seconds: int) -> None:
     ],
 )
 def test_an_interval_that_cannot_be_is_refused(toml: str) -> None:
-    says = "[[watch]] 1: every: takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 1m to 365d"
+    says = "[[watch]] 1: every: takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 5s to 365d"
     assert refused(watch(f'target = "nginx"\nevery = {toml}')) == says
 
 

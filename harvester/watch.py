@@ -1,0 +1,80 @@
+"""What is kept up to date: the tables `[[watch]]`, checked. Rank 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harvester.checks import LONGEST_S, duration, printable, tables_of
+from harvester.errors import ConfigError
+from harvester.policy import LayerPolicy, TagPolicy
+from harvester.targets import Target, parse_targets
+
+SHORTEST_S = 5
+"""Seconds between two looks, at the least; how many there really are, the far end's limits decide."""
+
+FASTEST_PART = 12
+"""A repository that changes often is looked at so many times in `every` at the most, unless `fastest` says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Something that is kept up to date."""
+
+    target: str
+    """As the operator wrote it."""
+    targets: tuple[Target, ...]
+    """What that names: one target, or all of a file's."""
+    tags: TagPolicy = field(default_factory=TagPolicy)
+    layers: LayerPolicy = field(default_factory=LayerPolicy)
+    every: int = 86_400
+    """Seconds from one harvest of it to the next: nothing of it is looked at less often."""
+    fastest: int | None = None
+    """Seconds from one look at a repository to the next, at the least; null: a twelfth of `every`."""
+
+    @property
+    def fastest_s(self) -> int:
+        """`fastest`, or what it is where nobody said."""
+        return self.fastest if self.fastest is not None else max(SHORTEST_S, self.every // FASTEST_PART)
+
+
+def watches(value: Any) -> tuple[Watch, ...]:
+    """The watches of the tables. Raises `ValueError` that begins with the number of the table, from 1."""
+    found: list[Watch] = []
+    checks: dict[str, Callable[[Any], Any]] = {
+        "target": printable,
+        "tags": _tags,
+        "layers": _layers,
+        "every": _span,
+        "fastest": _span,
+    }
+    for number, row in enumerate(tables_of(value, checks), 1):
+        if "target" not in row:
+            raise ValueError(f"{number}: target: is missing")
+        try:
+            targets = parse_targets([row["target"]])
+        except ConfigError as error:
+            raise ValueError(f"{number}: target: {error}") from error
+        if not targets:
+            raise ValueError(f"{number}: target: {row['target']} lists none")
+        watch = Watch(targets=targets, **row)
+        if watch.fastest_s > watch.every:
+            raise ValueError(f"{number}: fastest: is longer than `every`; leave it out, or make it as long at the most")
+        found.append(watch)
+    return tuple(found)
+
+
+def _tags(value: Any) -> TagPolicy:
+    return TagPolicy.parse(printable(value), option="tags:")
+
+
+def _layers(value: Any) -> LayerPolicy:
+    return LayerPolicy.parse(printable(value), option="layers:")
+
+
+def _span(value: Any) -> int:
+    seconds = duration(value)
+    if seconds is None or not SHORTEST_S <= seconds <= LONGEST_S:
+        raise ValueError("takes a number with `s`, `m`, `h` or `d`, such as `24h`, from 5s to 365d")
+    return seconds

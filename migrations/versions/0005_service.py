@@ -1,0 +1,95 @@
+"""What the service watches and when it is due, who works on the database, and what days of work came to."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+INSTANT = sa.String(20).with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "watches",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.Column("layers", sa.Text(), nullable=False),
+        sa.Column("every_s", sa.Integer(), nullable=False),
+        sa.Column("fastest_s", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("since", INSTANT, nullable=False),
+        sa.Column("ended_at", INSTANT, nullable=True),
+        sa.Column("next_check_at", INSTANT, nullable=True),
+        sa.Column("next_counts_at", INSTANT, nullable=True),
+        sa.Column("run_id", ID, nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_watches_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_watches")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "uq_watches_in_force",
+        "watches",
+        ["target", "tags", "layers"],
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
+        "cadences",
+        sa.Column("repository_id", ID, nullable=False),
+        sa.Column("watch_id", ID, nullable=False),
+        sa.Column("interval_s", sa.Integer(), nullable=False),
+        sa.Column("checks", sa.Float(precision=53), nullable=False),
+        sa.Column("changes", sa.Float(precision=53), nullable=False),
+        sa.Column("observed_s", sa.Float(precision=53), nullable=False),
+        sa.Column("checked_at", INSTANT, nullable=True),
+        sa.Column("seen_updated", INSTANT, nullable=True),
+        sa.ForeignKeyConstraint(["repository_id"], ["repositories.id"], name=op.f("fk_cadences_repository_id")),
+        sa.ForeignKeyConstraint(["watch_id"], ["watches.id"], name=op.f("fk_cadences_watch_id")),
+        sa.PrimaryKeyConstraint("repository_id", name=op.f("pk_cadences")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "processes",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("command", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("started_at", INSTANT, nullable=False),
+        sa.Column("seen_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("owner", name=op.f("pk_processes")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "work_days",
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "kind", "state", name=op.f("pk_work_days")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_repositories_next_check_at",
+        "repositories",
+        ["next_check_at"],
+        unique=False,
+        sqlite_where=sa.text("next_check_at IS NOT NULL"),
+        postgresql_where=sa.text("next_check_at IS NOT NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_repositories_next_check_at", table_name="repositories")
+    op.drop_table("work_days")
+    op.drop_table("processes")
+    op.drop_table("cadences")
+    op.drop_index("uq_watches_in_force", table_name="watches")
+    op.drop_table("watches")
