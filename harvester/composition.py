@@ -99,9 +99,16 @@ class Parts:
             await outlet.limiter.flush()
 
 
-def open_store(settings: Settings) -> Engine:
-    """The writing engine, its database created or brought up to date. Raises `ConfigError`, `SchemaMismatch`."""
+def open_store(settings: Settings, *, may_upgrade: bool = True) -> Engine:
+    """The writing engine, its database created or brought up to date. Raises `ConfigError`, `SchemaMismatch`.
+
+    Where it `may_upgrade` nothing, only a database that holds nothing yet is given a schema.
+    """
     engine = open_writer(database_url(settings.database))
+    if not may_upgrade:
+        with engine.begin() as connection:
+            if migrate.current(connection) is not None:
+                migrate.check(connection)
     if done := migrate.upgrade(engine):
         log.info(f"database.{done}", database=shown(engine.url))
     return engine

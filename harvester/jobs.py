@@ -41,6 +41,9 @@ KINDS: dict[Kind, tuple[Lane, int]] = {
 Fill = Literal["anonymous", "account"] | None
 """As whom tags are asked for of which only the name is known; null: they are left so."""
 
+Depth = Literal["look", "counts"] | None
+"""How much of a repository is asked: its detail, and its tags where they have moved; its counts alone; null: with the census."""
+
 LISTED_FROM = 2
 """Repositories of a namespace whose details are stored, from which on its list saves requests."""
 
@@ -80,6 +83,7 @@ class Args(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The registry lists tags that no page has shown yet."""
     missing: tuple[str, ...] = ()
     """Those of them that no page has shown yet."""
+    depth: Depth = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,10 @@ def _policies(args: Args) -> str:
     return policies + (":fill" if args.fill else "")
 
 
+def _depth(args: Args) -> str:
+    return f":{args.depth}" if args.depth else ""
+
+
 def search_page(args: Args) -> NewJob:
     """One page of a search."""
     return NewJob("search.page", f"{walk_key('search.page', args)}:{args.page}", args)
@@ -202,7 +210,7 @@ def namespace_page(args: Args) -> NewJob:
 
 def repository(args: Args) -> NewJob:
     """A repository's detail, then its tags by the policy."""
-    return NewJob("repository", f"repository:{args.subject}:{args.tag or ''}:{_policies(args)}", args)
+    return NewJob("repository", f"repository:{args.subject}:{args.tag or ''}:{_policies(args)}{_depth(args)}", args)
 
 
 def tag_names(args: Args) -> NewJob:
@@ -241,6 +249,7 @@ def walk_key(kind: Kind, args: Args) -> str:
         return f"{kind}:{_escaped(args.subject)}"
     order = ":oldest" if args.oldest_first else ""
     part = f":filter {_escaped(args.name_filter)}" if args.name_filter is not None else ""
+    part += _depth(args) if kind != "tags.page" else ""
     part += f":only {sha256(' '.join(args.only).encode()).hexdigest()[:16]}" if args.only else ""
     return f"{kind}:{_escaped(args.subject)}:{_policies(args)}{order}{part}"
 
@@ -259,7 +268,9 @@ def _escaped(text: str) -> str:
 
 
 def after_repository(args: Args, updated: str | None) -> tuple[NewJob, ...]:
-    """The job that asks for the repository's tags, or for the one tag that was named."""
+    """The job that asks for the repository's tags, or for the one tag that was named; none where only counts are wanted."""
+    if args.depth == "counts":
+        return ()
     follow = msgspec.structs.replace(args, updated=updated, modified=None)
     return (tag(follow),) if args.tag is not None else (tags_page(follow),)
 
@@ -302,6 +313,7 @@ def repositories(args: Args, names: Iterable[tuple[str, str | None, str | None]]
                 layers=args.layers,
                 pulls=args.pulls,
                 fill=args.fill,
+                depth=args.depth,
                 updated=updated,
                 modified=modified,
             )

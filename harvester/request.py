@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from harvester.jobs import Args, Fill, NewJob, namespace_page, repository, search_page
+from harvester.jobs import Args, Depth, Fill, NewJob, namespace_page, repository, search_page
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target
 
@@ -20,6 +20,8 @@ class Request:
     fill: Fill = None
     """As whom tags are asked for of which only the name is known; null: they are left so."""
     is_quiet: bool = False
+    depth: Depth = None
+    """How much of each repository is asked; null: all of it."""
 
     def fingerprint(self, *, pulls: bool) -> str:
         """One text for one command: the same targets and options are the same run."""
@@ -50,7 +52,13 @@ class Request:
 
     def _args(self, subject: str, pulls: bool, *, only: tuple[str, ...] = ()) -> Args:
         return Args(
-            subject=subject, tags=self.tags.text, layers=self.layers.text, pulls=pulls, fill=self.fill, only=only
+            subject=subject,
+            tags=self.tags.text,
+            layers=self.layers.text,
+            pulls=pulls,
+            fill=self.fill,
+            only=only,
+            depth=self.depth,
         )
 
     def _is_covered(self, target: Target) -> bool:
@@ -69,6 +77,8 @@ class Request:
             case "tag":
                 # A tag that is named is wanted, and so are its layers, whatever it is called.
                 layers = "none" if self.layers.text == "none" else "all"
-                return repository(Args(subject=target.subject, layers=layers, pulls=pulls, tag=target.tag))
+                return repository(
+                    Args(subject=target.subject, layers=layers, pulls=pulls, tag=target.tag, depth=self.depth)
+                )
             case _:
                 return repository(args)

@@ -55,7 +55,7 @@ async def page(job: Job, hub: Hub) -> Harvest:
         signed_in=hub.signed_in,
     )
     only = frozenset(args.only)
-    wanted = [row for name, row in rows.items() if not only or name in only]
+    wanted = [row for name, row in rows.items() if args.depth != "counts" and (not only or name in only)]
     jobs = repositories(args, [(row.full_name, row.last_updated, row.last_modified) for row in wanted])
     alone = repositories(args, [(name, None, None) for name in missing])
     return Harvest(

@@ -39,7 +39,9 @@ async def page(job: Job, hub: Hub) -> Harvest:
         next_page=more,
         signed_in=hub.signed_in,
     )
-    hits = repositories(args, [(name, None, None) for name in dict.fromkeys(names)])
+    # A hit shows its counts (wire reference, 8.1).
+    shown = () if args.depth == "counts" else tuple(dict.fromkeys(names))
+    hits = repositories(args, [(name, None, None) for name in shown])
     return Harvest(
         records=(
             *(RepositorySeen(repository=row) for row in found.rows),

@@ -189,11 +189,12 @@ def close_missing(connection: Connection, repository_id: int, full_name: str, si
 def with_census(connection: Connection, jobs: Sequence[NewJob], *, fresh_after: str) -> list[NewJob]:
     """The jobs with a census before each walk of tags, where tags are stored that may have been deleted since.
 
-    `fresh_after` is when the pass began.
+    `fresh_after` is when the pass began. Who only looks in between leaves the census to the passes.
     """
     return [
         tag_names(job.args)
         if job.kind == "tags.page"
+        and job.args.depth is None
         and job.args.page == 1
         and not TagPolicy(job.args.tags).newest
         and _WAS_ANY_STORED.first(connection, (job.args.subject, fresh_after)) is not None

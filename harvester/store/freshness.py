@@ -190,6 +190,8 @@ def _known(connection: Connection, job: Job, now: Moment) -> Sequence[NewJob] | 
                 return None
             met = {row[0]: row for row in _MET.all(connection, (listing,))}
             wanted = args.only or tuple(met)
+            if args.depth == "counts":
+                wanted = tuple(name for name in wanted if name not in met)
             return repositories(args, [(name, *met.get(name, (name, None, None))[1:3]) for name in wanted])
         case "images":
             if _HARVESTED.first(connection, (args.digest,)) is None:

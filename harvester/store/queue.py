@@ -111,6 +111,8 @@ _IS_DUE = """
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest))
     """
 
+_READY = Statement("most", "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'ready' LIMIT :most) AS some")
+
 # A lease that ends later than any lease can was given before the clock was set back. Our own are ours while we live.
 _LAPSED = "state = 'running' AND lease_owner <> :owner AND (lease_until < :now OR lease_until > :latest)"
 
@@ -292,6 +294,12 @@ def is_due(connection: Connection, lane: Lane, now: Moment, shards: tuple[int, .
     """Whether a claim could find anything: a ready job, a waiting one whose time has come, a lease that ran out."""
     row = _whether_due(shards).first(connection, (lane, now.text, instant(now.seconds + 2 * LEASE_S)))
     return row is not None
+
+
+def ready(connection: Connection, most: int) -> int:
+    """How many jobs are ready, counted up to that many."""
+    row = _READY.first(connection, (most,))
+    return 0 if row is None else int(row[0])
 
 
 def rescue(connection: Connection, now: Moment, *, owner: str = "") -> int:

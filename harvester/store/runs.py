@@ -53,6 +53,14 @@ _ANY_LIVE = Statement(
         AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
     """,
 )
+_ENDED = Statement(
+    "",
+    """
+    SELECT u.id FROM runs u WHERE u.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM jobs j
+        WHERE j.state IN ('waiting', 'ready', 'running')
+            AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = u.id AND r.job_id = j.id)) ORDER BY u.id
+    """,
+)
 _LIVE_SHARDS = Statement(
     "run_id",
     """
@@ -80,12 +88,17 @@ class Left:
     count: int
 
 
-def begin_run(connection: Connection, fingerprint: str, jobs: Sequence[NewJob], now: Moment) -> Run:
-    """The unfinished run of this command, or a new pass of it with its first jobs."""
+def begin_run(
+    connection: Connection, fingerprint: str, jobs: Sequence[NewJob], now: Moment, *, pass_began_at: str | None = None
+) -> Run:
+    """The unfinished run of this command, or a new pass of it with its first jobs.
+
+    The pass begins now, or with that of another run that began just before, unless `pass_began_at` says when.
+    """
     found = _UNFINISHED.first(connection, (fingerprint,))
     if found is not None:
         return Run(int(found[0]), str(found[1]), is_resumed=True)
-    began = _pass_start(connection, now)
+    began = pass_began_at or _pass_start(connection, now)
     row = _BEGIN.first(connection, (fingerprint, now.text, began))
     assert row is not None
     run = Run(int(row[0]), began, is_resumed=False)
@@ -99,6 +112,19 @@ def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
         return False
     _FINISH.run(connection, (run_id, now.text))
     return True
+
+
+def finish_runs(connection: Connection, now: Moment) -> list[int]:
+    """Finish every run of which no job is live; their ids."""
+    ids = [int(row[0]) for row in _ENDED.all(connection)]
+    for run_id in ids:
+        _FINISH.run(connection, (run_id, now.text))
+    return ids
+
+
+def is_any_over(connection: Connection) -> bool:
+    """Whether there is an unfinished run of which no job is live."""
+    return bool(_ENDED.all(connection))
 
 
 def live_shards(connection: Connection, run_id: int) -> set[int]:

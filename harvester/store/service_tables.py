@@ -22,6 +22,12 @@ class Watch(Base):
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
+        Index(
+            "ix_watches_due",
+            "next_check_at",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
         NEVER_REUSED,
     )
     id: Mapped[Pk]

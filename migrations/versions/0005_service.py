@@ -41,6 +41,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_index(
+        "ix_watches_due",
+        "watches",
+        ["next_check_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_table(
         "cadences",
         sa.Column("repository_id", ID, nullable=False),
@@ -91,5 +99,6 @@ def downgrade() -> None:
     op.drop_table("work_days")
     op.drop_table("processes")
     op.drop_table("cadences")
+    op.drop_index("ix_watches_due", table_name="watches")
     op.drop_index("uq_watches_in_force", table_name="watches")
     op.drop_table("watches")

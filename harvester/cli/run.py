@@ -1,0 +1,53 @@
+"""`harvester run`: the daemon. Rank 9."""
+
+from __future__ import annotations
+
+import click
+
+from harvester.cli.options import settings_options
+from harvester.errors import ConfigError
+
+
+@click.command("run")
+@settings_options
+@click.option("--migrate", is_flag=True, help="Bring an older database up to date first.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    help="Default: console on a terminal, JSON elsewhere.",
+)
+def command(database: str | None, config: str | None, migrate: bool, log_format: str | None) -> int:
+    """Keep what the configuration watches up to date, until SIGTERM.
+
+    SIGHUP reads the configuration anew; a file that is wrong is refused whole. A second SIGTERM stops at once.
+    """
+    import asyncio
+    import os
+    import sys
+
+    from harvester import config as configuration
+    from harvester import log
+
+    def load() -> tuple[configuration.Settings, tuple[str, str] | None]:
+        settings = configuration.load(file=config, flags={"database": database})
+        if not settings.watch:
+            raise ConfigError("nothing is watched: add a `[[watch]]` with a `target` to the configuration")
+        return settings, configuration.credentials(settings)
+
+    settings, credential = load()
+
+    from harvester.clock import SystemClock
+    from harvester.composition import open_store
+    from harvester.daemon import Daemon
+    from harvester.daemon import run as serve
+    from harvester.systemd import Notifier
+
+    form = log_format or ("console" if sys.stderr.isatty() else "json")
+    log.configure(form="json" if form == "json" else "console", is_quiet=False)
+    engine = open_store(settings, may_upgrade=migrate)
+    daemon = Daemon(load, settings, credential, SystemClock(), Notifier.from_environment(os.environ))
+    try:
+        asyncio.run(serve(daemon, engine))
+    finally:
+        engine.dispose()
+    return 130 if daemon.is_interrupted else 0

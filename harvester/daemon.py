@@ -1,0 +1,246 @@
+"""`harvester run`: everything built once, kept going, reloaded and drained. Rank 8.
+
+A generation is what one configuration made: parts, receivers, a worker, a timetable. A reload, or a credential that was refused,
+ends one and begins the next; what is being asked is finished first, and the queue is in the database all the while. Nothing that the
+far end does ends the daemon, and nothing that the database does for a while: it waits and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Engine
+
+from harvester import __version__
+from harvester.clock import Clock
+from harvester.composition import Parts, assembled, worker_of
+from harvester.config import Settings
+from harvester.delivery import opened
+from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, StoreError
+from harvester.scheduler import Scheduler
+from harvester.systemd import Notifier
+from harvester.timetable import Timetable
+from harvester.wire.permits import Budget
+from harvester.wire.transport import Inner
+from harvester.worker import Report, Worker
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 60.0
+"""What is being asked may take so long to end; the unit waits longer than that."""
+
+PULSE_S = 5.0
+"""How often the daemon looks at itself: the clock, the writer, the watchdog."""
+
+WAIT_S = (5.0, 15.0, 60.0)
+"""How long it waits before it tries a database that failed again; the last one from then on."""
+
+JUMP_S = 2.0
+"""A clock that moved so much against the time that passed has jumped."""
+
+Credential = tuple[str, str] | None
+Loaded = tuple[Settings, Credential]
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The service, from its first look at the database until it is told to stop."""
+
+    load: Callable[[], Loaded]
+    """Reads the configuration anew. Raises `ConfigError`."""
+    settings: Settings
+    credential: Credential
+    clock: Clock
+    notifier: Notifier
+    inner: Inner | None = None
+    """Answers in place of the network."""
+    is_stopping: bool = field(default=False, init=False)
+    is_interrupted: bool = field(default=False, init=False)
+    is_ready: bool = field(default=False, init=False)
+    _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set when the generation is to end."""
+    _worker: Worker | None = field(default=None, init=False)
+    _is_anonymous: bool = field(default=False, init=False)
+    """Whether the credential was refused and the far end is asked without."""
+
+    async def serve(self, engine: Engine) -> None:
+        """Generation after generation until `stop`. Raises `ConfigError` for what cannot even begin."""
+        while not self.is_stopping:
+            self._news.clear()
+            try:
+                await self._generation(engine)
+            except CredentialsRefused as error:
+                self._go_on_anonymously(error)
+            except StoreError as error:
+                # Nothing could be opened, or the file failed for good: from the beginning, when it can be used again.
+                await self._wait_for(error, 0)
+
+    def stop(self) -> None:
+        """Finish what is being asked and end; asked a second time, end at once."""
+        if self.is_stopping:
+            log.warning("daemon.hurried")
+            if self._worker is not None:
+                self._worker.hurry()
+            return
+        self.is_stopping = True
+        log.info("daemon.stopping", next="finishing what is being asked; once more to stop at once")
+        self.notifier.stopping("finishing what is being asked")
+        self._end_generation()
+
+    def reload(self) -> None:
+        """Read the configuration anew and go on with it; a file that is wrong is refused whole."""
+        if self.is_stopping:
+            return
+        self.notifier.reloading()
+        try:
+            settings, credential = self.load()
+            if settings.database != self.settings.database:
+                raise ConfigError("the database cannot change while the daemon runs; restart it for that")
+        except ConfigError as error:
+            log.error("config.refused", reason=error.message, next="the configuration before stays in force")
+            self.notifier.ready(f"a configuration was refused: {error.message}")
+            return
+        self.settings, self.credential, self._is_anonymous = settings, credential, False
+        log.info("config.reloaded")
+        self._end_generation()
+
+    def _end_generation(self) -> None:
+        self._news.set()
+        if self._worker is not None:
+            self._worker.drain()
+
+    def _go_on_anonymously(self, error: CredentialsRefused) -> None:
+        log.error(
+            "credentials.refused",
+            reason=error.message,
+            next="going on without a login; after a reload or a restart it is tried again",
+        )
+        self._is_anonymous = True
+
+    async def _generation(self, engine: Engine) -> None:
+        credential = None if self._is_anonymous else self.credential
+        async with AsyncExitStack() as stack:
+            parts = await stack.enter_async_context(
+                assembled(self.settings, engine, self.clock, credential=credential, on_hold=_held, inner=self.inner)
+            )
+            delivery = await stack.enter_async_context(opened(self.settings, parts.writer, parts.reader, self.clock))
+            await delivery.enrol()
+            scheduler = Scheduler(
+                parts.writer, parts.reader, self.clock, self.settings, fill="account" if credential else None
+            )
+            await scheduler.take_over()
+            timetable = Timetable(scheduler.duties())
+            timetable.start()
+            stack.callback(timetable.stop)
+            beside = [
+                asyncio.create_task(delivery.keep_on()),
+                asyncio.create_task(self._pulse(scheduler, timetable)),
+            ]
+            stack.push_async_callback(_cancelled, beside)
+            self.is_ready = True
+            self.notifier.ready(self._state())
+            log.info("daemon.ready", version=__version__, login=credential is not None)
+            await self._work(parts)
+
+    async def _work(self, parts: Parts) -> None:
+        """The worker, and another one after each failure, until the generation is to end."""
+        failures = 0
+        while not self._news.is_set():
+            worker = self._worker = worker_of(parts, self.clock, run_id=None, on_report=self._report)
+            if self._news.is_set():
+                worker.drain()
+            limit = asyncio.create_task(self._hurry_late(worker))
+            try:
+                await worker.run(_never)
+                error = worker.fatal
+            except StoreError as failure:
+                error = failure
+            finally:
+                self._worker = None
+                limit.cancel()
+            if isinstance(error, CredentialsRefused):
+                raise error
+            if error is not None:
+                await self._wait_for(error, failures)
+                failures += 1
+
+    async def _hurry_late(self, worker: Worker) -> None:
+        await self._news.wait()
+        await self.clock.sleep(DRAIN_S)
+        log.warning("daemon.hurried", reason=f"what was asked did not end within {DRAIN_S:.0f} s")
+        worker.hurry()
+
+    async def _wait_for(self, error: HarvesterError, failures: int) -> None:
+        pause = WAIT_S[min(failures, len(WAIT_S) - 1)]
+        log.error("daemon.waiting", reason=error.message, in_s=pause, next="then tried again; nothing is lost")
+        waiting = asyncio.create_task(self.clock.sleep(pause))
+        news = asyncio.create_task(self._news.wait())
+        await asyncio.wait([waiting, news], return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, news):
+            task.cancel()
+
+    async def _pulse(self, scheduler: Scheduler, timetable: Timetable) -> None:
+        """Notice clocks that jump, and tell the service manager that all is well while it is."""
+        offset = self.clock.time() - self.clock.monotonic()
+        while True:
+            await self.clock.sleep(PULSE_S)
+            jumped = self.clock.time() - self.clock.monotonic() - offset
+            offset += jumped
+            if abs(jumped) >= JUMP_S:
+                log.warning("clock.jumped", by_s=round(jumped), next="dates are looked at anew")
+                timetable.set_right()
+                await self._quietly(scheduler.set_right())
+            self.notifier.status(self._state())
+
+    async def _quietly(self, act: object) -> None:
+        try:
+            await act  # type: ignore[misc]
+        except StoreError as error:
+            log.warning("duty.put_off", reason=error.message)
+
+    def _state(self) -> str:
+        targets = sum(len(watch.targets) for watch in self.settings.watch)
+        return f"{targets} targets watched"
+
+    def _report(self, report: Report) -> None:
+        log.info("job.settled", key=report.job.key, outcome=type(report.outcome).__name__)
+
+
+async def run(daemon: Daemon, engine: Engine) -> None:
+    """Serve until a signal says otherwise."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        daemon.is_interrupted = True
+        daemon.stop()
+
+    loop.add_signal_handler(signal.SIGTERM, daemon.stop)
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    try:
+        await daemon.serve(engine)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+async def _never() -> bool:
+    return False
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _held(budget: Budget, seconds: float, reason: str) -> None:
+    if seconds >= 5:
+        log.warning("budget.closed", budget=budget, in_s=round(seconds), reason=reason)
+    else:
+        log.debug("budget.paced", budget=budget, in_s=round(seconds, 1), reason=reason)

@@ -1,0 +1,67 @@
+"""What is done again and again, and APScheduler that does it. Rank 2.
+
+The schedule lives in memory only: what has to survive a restart is a date in the database. A duty that takes longer than its
+interval is not begun a second time meanwhile; what was missed is caught up once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from harvester.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to do every so many seconds."""
+
+    name: str
+    every_s: float
+    act: Callable[[], Awaitable[object]]
+
+    async def once(self) -> None:
+        """Do it. A database that cannot be used now, or a mistake of ours, is said and leaves the next time untouched."""
+        try:
+            await self.act()
+        except StoreError as error:
+            log.warning("duty.put_off", duty=self.name, reason=error.message)
+        except Exception as error:
+            log.error("duty.failed", duty=self.name, reason=repr(error), exc_info=True)
+
+
+class Timetable:
+    """Duties, done by APScheduler on the running event loop."""
+
+    def __init__(self, duties: Sequence[Duty]) -> None:
+        self._duties = tuple(duties)
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def start(self) -> None:
+        """Begin with every duty at once, one after the other."""
+        for place, duty in enumerate(self._duties):
+            # Two daemons that were started together shall not act together for ever.
+            trigger = IntervalTrigger(seconds=max(1, round(duty.every_s)), jitter=max(1, round(duty.every_s / 10)))
+            first = datetime.now(UTC) + timedelta(seconds=place * 0.1)
+            self._scheduler.add_job(duty.once, trigger, id=duty.name, next_run_time=first)
+        self._scheduler.start()
+
+    def set_right(self) -> None:
+        """Begin anew from the present moment: the clock has jumped, and dates that were set before it say nothing."""
+        for duty in self._duties:
+            trigger = IntervalTrigger(seconds=max(1, round(duty.every_s)), jitter=max(1, round(duty.every_s / 10)))
+            self._scheduler.modify_job(duty.name, trigger=trigger, next_run_time=datetime.now(UTC))
+
+    def stop(self) -> None:
+        """Begin nothing more; what is under way goes on."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
