@@ -35,7 +35,7 @@ from harvester.wire.permits import Budget
 from harvester.wire.registry import Registry
 from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
 from harvester.wire.transport import Inner, Transport
-from harvester.worker import Report, Worker
+from harvester.worker import PEEK_S, Report, Worker
 
 SHARE = 0.98
 """Part of the far end's limit that is used at the most (contract, 2)."""
@@ -172,8 +172,10 @@ async def assembled(
         reader.dispose()
 
 
-def worker_of(parts: Parts, clock: Clock, *, run_id: int | None, on_report: Callable[[Report], None]) -> Worker:
-    """A worker on these parts."""
+def worker_of(
+    parts: Parts, clock: Clock, *, run_id: int | None, on_report: Callable[[Report], None], idle_s: float = PEEK_S
+) -> Worker:
+    """A worker on these parts, on the jobs of one run or of all."""
 
     async def is_due(lane: Lane, shards: tuple[int, ...] | None) -> bool:
         def ask() -> bool:
@@ -200,6 +202,7 @@ def worker_of(parts: Parts, clock: Clock, *, run_id: int | None, on_report: Call
         on_tick=parts.flush,
         is_due=is_due,
         run_id=run_id,
+        idle_s=idle_s,
     )
 
 

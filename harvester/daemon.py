@@ -1,15 +1,15 @@
 """`harvester run`: everything built once, kept going, reloaded and drained. Rank 8.
 
 A generation is what one configuration made: parts, receivers, a worker, a timetable. A reload, or a credential that was refused,
-ends one and begins the next; what is being asked is finished first, and the queue is in the database all the while. Nothing that the
-far end does ends the daemon, and nothing that the database does for a while: it waits and says so.
+ends one and begins the next; what is being asked is finished first, and the queue is in the database all the while. Nothing that
+the far end does ends the daemon, and nothing that the database does for a while: it waits and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ from harvester.delivery import opened
 from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, StoreError
 from harvester.scheduler import Scheduler
 from harvester.systemd import Notifier
-from harvester.timetable import Timetable
+from harvester.timetable import Duty, Timetable
 from harvester.wire.permits import Budget
 from harvester.wire.transport import Inner
 from harvester.worker import Report, Worker
@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 DRAIN_S = 60.0
 """What is being asked may take so long to end; the unit waits longer than that."""
+
+IDLE_S = 5.0
+"""How often an idle worker looks for jobs of other processes; those of our own schedule it is told of."""
 
 PULSE_S = 5.0
 """How often the daemon looks at itself: the clock, the writer, the watchdog."""
@@ -59,6 +62,7 @@ class Daemon:
     notifier: Notifier
     inner: Inner | None = None
     """Answers in place of the network."""
+    timetable: Callable[[Sequence[Duty]], Timetable] = Timetable
     is_stopping: bool = field(default=False, init=False)
     is_interrupted: bool = field(default=False, init=False)
     is_ready: bool = field(default=False, init=False)
@@ -109,6 +113,10 @@ class Daemon:
         log.info("config.reloaded")
         self._end_generation()
 
+    def _hint(self) -> None:
+        if self._worker is not None:
+            self._worker.hint()
+
     def _end_generation(self) -> None:
         self._news.set()
         if self._worker is not None:
@@ -131,10 +139,15 @@ class Daemon:
             delivery = await stack.enter_async_context(opened(self.settings, parts.writer, parts.reader, self.clock))
             await delivery.enrol()
             scheduler = Scheduler(
-                parts.writer, parts.reader, self.clock, self.settings, fill="account" if credential else None
+                parts.writer,
+                parts.reader,
+                self.clock,
+                self.settings,
+                on_begun=self._hint,
+                fill="account" if credential else None,
             )
             await scheduler.take_over()
-            timetable = Timetable(scheduler.duties())
+            timetable = self.timetable(scheduler.duties())
             timetable.start()
             stack.callback(timetable.stop)
             beside = [
@@ -151,7 +164,7 @@ class Daemon:
         """The worker, and another one after each failure, until the generation is to end."""
         failures = 0
         while not self._news.is_set():
-            worker = self._worker = worker_of(parts, self.clock, run_id=None, on_report=self._report)
+            worker = self._worker = worker_of(parts, self.clock, run_id=None, on_report=self._report, idle_s=IDLE_S)
             if self._news.is_set():
                 worker.drain()
             limit = asyncio.create_task(self._hurry_late(worker))

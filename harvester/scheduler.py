@@ -46,6 +46,8 @@ class Scheduler:
     reader: Engine
     clock: Clock
     settings: Settings
+    on_begun: Callable[[], None]
+    """Told when there are new jobs."""
     fill: Fill = None
     stretch: float = 1.0
     """By how much all passes are further apart than configured; 1 where the budget meets them."""
@@ -86,11 +88,14 @@ class Scheduler:
             await self._write(partial(runs.finish_runs, now=now))
         if room <= 0 or not await self._read(partial(watches.is_due, now=now)):
             return
-        begin = partial(watches.begin_passes, now=now, ask=self._whole_pass, stretch=self.stretch)
-        for begun in await self._write(begin):
+        passes = await self._write(partial(watches.begin_passes, now=now, ask=self._whole_pass, stretch=self.stretch))
+        for begun in passes:
             _tell("pass.begun", begun)
-        for begun in await self._write(partial(watches.begin_counts, now=now, ask=_counts)):
+        counts = await self._write(partial(watches.begin_counts, now=now, ask=_counts))
+        for begun in counts:
             _tell("counts.begun", begun)
+        if passes or counts:
+            self.on_begun()
 
     async def tidy(self) -> None:
         """Delete what was kept long enough, a batch at a time."""

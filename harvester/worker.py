@@ -93,6 +93,8 @@ class Worker:
     is_due: Callable[[Lane, tuple[int, ...] | None], Awaitable[bool]]
     """Asked, without writing, whether a claim for a lane and these parts could find anything."""
     run_id: int | None = None
+    idle_s: float = PEEK_S
+    """Seconds between two looks for jobs of others while there is nothing to do."""
     chance: Callable[[], float] = random.random
     fatal: HarvesterError | None = None
     """Why there is no going on at all: no route can be used, or none that the jobs left belong to."""
@@ -140,6 +142,12 @@ class Worker:
             raise error
         if isinstance(self.fatal, StoreError):
             raise self.fatal
+
+    def hint(self) -> None:
+        """There are new jobs: look at once."""
+        for way in self._ways:
+            way.is_hinted = True
+        self._news.set()
 
     def drain(self) -> None:
         """Claim nothing more; finish what is being asked, give back the rest."""
@@ -222,7 +230,7 @@ class Worker:
         now = self.clock.monotonic()
         if now < way.peek_at:
             return False
-        way.peek_at = now + PEEK_S
+        way.peek_at = now + self.idle_s
         return await self.is_due(way.lane, way.route.shards)
 
     def _left(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
@@ -232,8 +240,9 @@ class Worker:
             self.fatal = error if isinstance(error, HarvesterError) else StoreError(repr(error))
 
     async def _wait_for_news(self) -> None:
+        is_idle = not self.in_hand and all(self.clock.monotonic() >= way.closed_until for way in self._ways)
         try:
-            async with asyncio.timeout(PEEK_S):
+            async with asyncio.timeout(self.idle_s if is_idle else PEEK_S):
                 await self._news.wait()
         except TimeoutError:
             return
