@@ -7,6 +7,8 @@ wrote in between, whatever the busy timeout says.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -26,8 +28,6 @@ PAGE_CACHE_KIB = 16_384
 
 CHECKPOINT_PAGES = 4000
 """Pages of the WAL (16 MB) after which they are copied into the file: pages written again meanwhile are copied once."""
-
-_MAGIC = b"SQLite format 3\0"
 
 _WAL_VERSION_AT = 19
 """Byte of the file's head that is 2 when readers need the WAL and its index."""
@@ -64,8 +64,8 @@ def open_reader(url: URL) -> Engine:
     path = Path(url.database or "")
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
-    _check_file(path)
     _check_folder(path)
+    _check_file(path)
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
@@ -94,20 +94,31 @@ def _create_file(url: URL) -> None:
         for folder in reversed([path.parent, *path.parent.parents]):
             if not folder.exists():
                 folder.mkdir(mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise ConfigError(f"cannot create the database at {path}: {error.strerror or error}") from error
+    if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+        number = errno.EISDIR if path.is_dir() else errno.EACCES
+        raise ConfigError(f"cannot create the database at {path}: {os.strerror(number)}")
     _check_file(path)
 
 
 def _check_file(path: Path) -> None:
+    """Raise `ConfigError` unless the file is empty or SQLite's.
+
+    SQLite itself is asked. Whoever opens a file by other means and closes it again drops all locks that the connections of this
+    process hold on it: the next process to close the database would take itself for the last one and remove the log in use.
+    """
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"cannot read the database at {path}: {os.strerror(errno.EACCES)}")
     try:
-        with path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-    except OSError as error:
-        raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
-    if head not in (b"", _MAGIC):
-        raise ConfigError(f"{path} is not an SQLite database")
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise ConfigError(f"{path} is not an SQLite database") from error
+        # What else there is, the engine's own connection says.
 
 
 def _check_folder(path: Path) -> None:
@@ -115,6 +126,7 @@ def _check_folder(path: Path) -> None:
     index = Path(f"{path}-shm")
     if index.exists() or os.access(path.parent, os.W_OK):
         return
+    # Nobody in this process can have the file open: SQLite could not put its index beside it.
     with path.open("rb") as file:
         head = file.read(_WAL_VERSION_AT + 1)
     if head[_WAL_VERSION_AT:] == b"\2":
