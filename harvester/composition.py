@@ -28,6 +28,7 @@ from harvester.store import buckets, migrate, queue
 from harvester.store.buckets import Bucket, Pace
 from harvester.store.engine import database_url, open_reader, open_writer, shown
 from harvester.store.moment import Moment
+from harvester.store.reading import read
 from harvester.store.writer import Writer
 from harvester.ways import SLOTS, Route
 from harvester.wire.hub import Hub
@@ -178,11 +179,7 @@ def worker_of(
     """A worker on these parts, on the jobs of one run or of all."""
 
     async def is_due(lane: Lane, shards: tuple[int, ...] | None) -> bool:
-        def ask() -> bool:
-            with parts.reader.begin() as connection:
-                return queue.is_due(connection, lane, Moment.of(clock.time()), shards)
-
-        return await asyncio.to_thread(ask)
+        return await read(parts.reader, partial(queue.is_due, lane=lane, now=Moment.of(clock.time()), shards=shards))
 
     return Worker(
         writer=parts.writer,

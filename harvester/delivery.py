@@ -40,6 +40,7 @@ from harvester.store.buckets import Pace
 from harvester.store.engine import database_url, open_reader, open_writer
 from harvester.store.moment import Moment
 from harvester.store.outbox import Standing
+from harvester.store.reading import read
 from harvester.store.writer import Writer
 from harvester.wire.transport import Inner, Transport
 from harvester.wire.webhook import TOTAL_S
@@ -255,11 +256,7 @@ class Delivery:
         line.said = error.message
 
     async def _read(self, ask: Callable[[Connection], Result]) -> Result:
-        def asked() -> Result:
-            with self.reader.begin() as connection:
-                return ask(connection)
-
-        return await asyncio.to_thread(asked)
+        return await read(self.reader, ask)
 
     async def _write(self, change: Callable[[Connection], Result]) -> Result:
         return await self.writer.call(change)

@@ -6,7 +6,6 @@ in between costs nothing, and two of them do nothing twice.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
 from harvester.store import queue, runs, watches
 from harvester.store.moment import Moment
+from harvester.store.reading import read
 from harvester.store.writer import Writer
 from harvester.timetable import Duty
 
@@ -112,11 +112,7 @@ class Scheduler:
         return Moment.of(self.clock.time())
 
     async def _read(self, ask: Callable[[Connection], Result]) -> Result:
-        def asked() -> Result:
-            with self.reader.begin() as connection:
-                return ask(connection)
-
-        return await asyncio.to_thread(asked)
+        return await read(self.reader, ask)
 
     async def _write(self, change: Callable[[Connection], Result]) -> Result:
         return await self.writer.call(change)
