@@ -31,6 +31,7 @@ RANKS: dict[str, int] = {
     "harvester.filling": 2,
     "harvester.forecast": 2,
     "harvester.log": 2,
+    "harvester.systemd": 2,
     "harvester.watch": 2,
     "harvester.request": 3,
     "harvester.wire": 3,
