@@ -209,8 +209,6 @@ def test_every_command_of_the_guide_is_in_the_program() -> None:
 
 
 def test_the_container_runs_a_command_of_the_program_as_nobody_in_particular() -> None:
-    [command] = re.findall(r"^CMD (\[.*\])$", CONTAINERFILE, flags=re.MULTILINE)
-    parse(re.findall(r'"([^"]*)"', command))
     [entry] = re.findall(r'^ENTRYPOINT \["(.*)"\]$', CONTAINERFILE, flags=re.MULTILINE)
     assert entry == PROGRAM
     variables = dict(re.findall(r"\b(HARVESTER_\w+)=(\S+)", re.sub(r"^#.*$", "", CONTAINERFILE, flags=re.MULTILINE)))
@@ -218,3 +216,5 @@ def test_the_container_runs_a_command_of_the_program_as_nobody_in_particular() -
     assert re.search(r"^USER 10001:10001$", CONTAINERFILE, flags=re.MULTILINE)
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", CONTAINERFILE, flags=re.MULTILINE)
     assert [name for line in copied for name in line.split() if not (CHECKOUT / name).exists()] == []
+    [command] = re.findall(r"^CMD (\[.*\])$", CONTAINERFILE, flags=re.MULTILINE)
+    parse(re.findall(r'"([^"]*)"', command))
