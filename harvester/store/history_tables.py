@@ -147,6 +147,12 @@ class Delivery(Base):
             sqlite_where=text("state = 'waiting'"),
             postgresql_where=text("state = 'waiting'"),
         ),
+        Index(
+            "ix_deliveries_dead",
+            "notifier",
+            sqlite_where=text("state = 'dead'"),
+            postgresql_where=text("state = 'dead'"),
+        ),
         NEVER_REUSED,
     )
     id: Mapped[Pk]

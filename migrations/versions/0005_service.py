@@ -92,9 +92,27 @@ def upgrade() -> None:
         sqlite_where=sa.text("next_check_at IS NOT NULL"),
         postgresql_where=sa.text("next_check_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_jobs_dead",
+        "jobs",
+        ["kind"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
+    op.create_index(
+        "ix_deliveries_dead",
+        "deliveries",
+        ["notifier"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_deliveries_dead", table_name="deliveries")
+    op.drop_index("ix_jobs_dead", table_name="jobs")
     op.drop_index("ix_repositories_next_check_at", table_name="repositories")
     op.drop_table("work_days")
     op.drop_table("processes")

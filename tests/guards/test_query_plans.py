@@ -33,6 +33,7 @@ from harvester.records import (
 from harvester.store import answers, facts, migrate, outbox, queue, runs, statements, vanishing
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
+from harvester.store.gauges import read_gauges
 from harvester.store.harvest import store_harvest
 from harvester.store.moment import Moment
 from tests.guards import seeded
@@ -48,6 +49,16 @@ BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_laye
 
 OF_THE_LIVE = ("uq_jobs_live_key", "ix_jobs_lease")
 """Indexes that hold the live jobs, or the running ones, and nothing else: these may be read from end to end."""
+
+OF_THE_WATCHED = (
+    *OF_THE_LIVE,
+    "ix_jobs_claim",
+    "ix_jobs_due",
+    "ix_jobs_dead",
+    "ix_deliveries_waiting",
+    "ix_deliveries_dead",
+)
+"""Of these also what is counted now and then may be read from end to end: they hold what is left to do, or what failed."""
 
 
 class Plan(NamedTuple):
@@ -411,6 +422,40 @@ def test_no_question_about_a_run_reads_all_of_its_jobs(connection: Connection, a
     whole_run = re.compile(r"(run_jobs|r) USING (PRIMARY KEY|INDEX \w+) \(run_id=\?\)")
     lines = [(line, plan.sql) for plan in plans(connection, do) for line in plan.lines if whole_run.search(line)]
     assert lines == []
+
+
+GAUGES = {
+    "jobs that wait": "SCAN jobs USING INDEX ix_jobs_due",
+    "jobs that are ready": "SCAN jobs USING INDEX ix_jobs_claim",
+    "jobs that are worked on": "SCAN jobs USING INDEX ix_jobs_lease",
+    "jobs that failed": "SCAN jobs USING INDEX ix_jobs_dead",
+    "repositories that are overdue": "SEARCH repositories USING INDEX ix_repositories_next_check_at (next_check_at>?",
+    "their intervals": "SEARCH c USING PRIMARY KEY (repository_id=?)",
+    "events that wait": "SCAN deliveries USING INDEX ix_deliveries_waiting",
+    "events that were given up": "SCAN deliveries USING INDEX ix_deliveries_dead",
+}
+"""What a reading of the gauges counts, and by what."""
+
+TINY = ("budgets", "processes", "watches")
+"""Tables of a few rows, whatever is harvested."""
+
+
+@pytest.mark.parametrize("what", GAUGES)
+def test_a_reading_of_the_gauges_finds_it_by_an_index(connection: Connection, what: str) -> None:
+    earlier = read_gauges(connection, NOW)
+    found = plans(connection, lambda c: read_gauges(c, NOW, earlier=earlier))
+    lines = [line for plan in found for line in plan.lines]
+    assert any(GAUGES[what] in line for line in lines), "\n".join(lines)
+
+
+def test_a_reading_of_the_gauges_reads_no_table_from_end_to_end_but_the_tiny_ones(connection: Connection) -> None:
+    earlier = read_gauges(connection, NOW)
+    found = plans(connection, lambda c: read_gauges(c, NOW, earlier=earlier))
+    scanned = {line for plan in found for line in plan.lines if line.startswith("SCAN")}
+    assert len(found) > 10
+    few = tuple(f"SCAN {name}" for name in (*TINY, "o"))
+    assert [line for line in scanned if not line.endswith(OF_THE_WATCHED) and not line.startswith(few)] == []
+    assert not any("listings" in plan.sql or "v_incomplete" in plan.sql for plan in found)
 
 
 def test_renewing_leases_reads_the_running_jobs_only(connection: Connection) -> None:
