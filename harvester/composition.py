@@ -35,7 +35,7 @@ from harvester.wire.hub import Hub
 from harvester.wire.permits import Budget
 from harvester.wire.registry import Registry
 from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
-from harvester.wire.transport import Inner, Transport
+from harvester.wire.transport import Inner, OnAnswer, Transport, unheard
 from harvester.worker import PEEK_S, Report, Worker
 
 SHARE = 0.98
@@ -123,9 +123,12 @@ async def assembled(
     *,
     credential: tuple[str, str] | None,
     on_hold: Callable[[Budget, float, str], None],
+    on_answer: OnAnswer = unheard,
     inner: Inner | None = None,
 ) -> AsyncIterator[Parts]:
     """The parts, opened and at the end closed in order. `inner` answers in place of the network.
+
+    `on_answer` is told of each request.
 
     Raises `ConfigError` for a route that nothing can be sent by, `CredentialsRefused` when the far end refused this credential less
     than an hour ago.
@@ -156,6 +159,7 @@ async def assembled(
                 proxy=way.proxy,
                 local_address=way.address,
                 connections=sum(SLOTS.values()),
+                on_answer=on_answer,
                 inner=inner(way) if inner is not None else None,
             )
             clients = _clients(settings, transport, clock, credential, memory)

@@ -42,7 +42,7 @@ from harvester.store.moment import Moment
 from harvester.store.outbox import Standing
 from harvester.store.reading import read
 from harvester.store.writer import Writer
-from harvester.wire.transport import Inner, Transport
+from harvester.wire.transport import Inner, OnAnswer, Transport, unheard
 from harvester.wire.webhook import TOTAL_S
 
 log = structlog.get_logger(__name__)
@@ -264,9 +264,17 @@ class Delivery:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, writer: Writer, reader: Engine, clock: Clock, *, inner: Inner | None = None
+    settings: Settings,
+    writer: Writer,
+    reader: Engine,
+    clock: Clock,
+    *,
+    on_answer: OnAnswer = unheard,
+    inner: Inner | None = None,
 ) -> AsyncIterator[Delivery]:
     """The receivers of the configuration. `inner` answers in place of the network.
+
+    `on_answer` is told of each request to a webhook.
 
     Raises `ConfigError` for a file that cannot be read, and for Apprise where it is missing.
     """
@@ -274,7 +282,7 @@ async def opened(
     try:
         limiter = None
         if any(one.to in ("webhook", "apprise") for one in settings.notify):
-            limiter, delivery.transport = await _door(settings, writer, clock, inner)
+            limiter, delivery.transport = await _door(settings, writer, clock, on_answer, inner)
         delivery._lines = [_Line(one, _receiver(one, delivery, limiter)) for one in settings.notify]
         yield delivery
         await delivery.finished()
@@ -304,7 +312,9 @@ async def stand_alone(settings: Settings, clock: Clock) -> AsyncIterator[Deliver
         engine.dispose()
 
 
-async def _door(settings: Settings, writer: Writer, clock: Clock, inner: Inner | None) -> tuple[Limiter, Transport]:
+async def _door(
+    settings: Settings, writer: Writer, clock: Clock, on_answer: OnAnswer, inner: Inner | None
+) -> tuple[Limiter, Transport]:
     """What webhooks are sent by: the first way out, with a budget of theirs."""
     ways = routes(settings.egress, settings.proxy)
     way = ways[0]
@@ -319,6 +329,7 @@ async def _door(settings: Settings, writer: Writer, clock: Clock, inner: Inner |
         proxy=way.proxy,
         local_address=way.address,
         total_s=TOTAL_S,
+        on_answer=on_answer,
         inner=inner(way) if inner is not None else None,
     )
     return limiter, transport

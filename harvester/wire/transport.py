@@ -23,10 +23,13 @@ from harvester.wire.answers import Answer, Call, Headers, shown
 from harvester.wire.permits import Budget, Permits
 from harvester.wire.refusals import ALL_BUDGETS, reading_of, refusal
 
-__all__ = ["Answer", "Call", "Inner", "Transport"]
+__all__ = ["Answer", "Call", "Inner", "OnAnswer", "Transport", "unheard"]
 
 Inner: TypeAlias = Callable[[Egress], httpx.AsyncBaseTransport]
 """What answers in place of the network, for each way out."""
+
+OnAnswer: TypeAlias = Callable[[Budget, int | None, float], None]
+"""Told of each request that was sent: its first budget, the status of its answer or null, and seconds."""
 
 MAX_REDIRECTS = 3
 ERROR_BODY_CAP = 64 * 1024
@@ -40,6 +43,10 @@ KEEP_ALIVE_S = 30.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _NO_BODY = httpx.ByteStream(b"")
+
+
+def unheard(budget: Budget, status: int | None, seconds: float) -> None:
+    """Nobody listens."""
 
 
 class Transport:
@@ -57,6 +64,7 @@ class Transport:
         body_cap: int = 8 * 2**20,
         total_s: float = 60.0,
         connections: int = 8,
+        on_answer: OnAnswer = unheard,
         inner: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`body_cap` in bytes after inflating, `total_s` in seconds on the network for one call, redirects included.
@@ -74,6 +82,7 @@ class Transport:
         self._clock = clock
         self._body_cap = body_cap
         self._total_s = total_s
+        self._on_answer = on_answer
         # One transport per connection: a pool of several looks at all of them at the start and the end of each request.
         # The one used last at a host is used there next, so that a slow crawl keeps one connection and lets others end.
         self._idle: dict[tuple[str, bytes], list[httpx.AsyncBaseTransport]] = {}
@@ -110,10 +119,16 @@ class Transport:
             at = shown(url, is_signed=hop > 0)
             request = self._request(call, url, authorization, headers)
             self.requests[call.budgets[0]] += 1
+            status: int | None = None
             try:
                 answer = await self._exchange(request, call, at, left_s)
+                status = answer.status
+            except WireError as error:
+                status = error.status
+                raise
             finally:
                 self._permits.ended(call.budgets)
+                self._on_answer(call.budgets[0], status, self._clock.monotonic() - began)
             if call.is_foreign:
                 return answer
             if answer.status not in _REDIRECTS:
