@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,8 @@ from harvester.composition import Parts, assembled, open_store, paces, worker_of
 from harvester.config import Settings
 from harvester.delivery import Delivery, opened
 from harvester.errors import HarvesterError, StoreError, Throttled, Unavailable, WireError
-from harvester.jobs import Dead, Done, Fill, Retry, Snooze
+from harvester.jobs import Done, Fill, Snooze
+from harvester.outcomes import Outcomes
 from harvester.progress import Progress
 from harvester.records import Absent
 from harvester.request import Request
@@ -117,9 +119,12 @@ async def _run(
         )
         summary.is_resumed = run.is_resumed
 
+        outcomes = Outcomes(clock, level=logging.DEBUG)
+
         def on_report(report: Report) -> None:
             progress.report(report)
-            _note(report, summary, progress)
+            outcomes.note(report)
+            _remember(report, summary, progress)
 
         worker = worker_of(parts, clock, run_id=run.id, on_report=on_report)
         with progress, _Signals(worker, summary):
@@ -128,6 +133,8 @@ async def _run(
                 summary.fatal = worker.fatal
             except StoreError as error:
                 summary.fatal = error
+            finally:
+                outcomes.tell_repeated(is_last=True)
         summary.stored = progress.counts
         summary.requests = {budget: number for budget, number in parts.requests.items() if number}
         summary.redirects = parts.redirects
@@ -195,24 +202,15 @@ class _Signals:
         self._worker.drain()
 
 
-def _note(report: Report, summary: Summary, progress: Progress) -> None:
-    """Log a job's end where somebody may want to know of it, and remember what was not there."""
-    outcome, job = report.outcome, report.job
-    match outcome:
+def _remember(report: Report, summary: Summary, progress: Progress) -> None:
+    """Remember what was not there, and say what the far end makes the run wait for."""
+    match report.outcome:
         case Done(harvest=harvest):
             for record in harvest.records:
-                if isinstance(record, Absent) and job.kind != "images":
-                    name = f"{record.repository}:{record.tag}" if record.tag else record.repository
-                    summary.absent.append(name)
-            log.debug("job.done", key=job.key, attempt=job.attempt)
-        case Dead(reason=reason):
-            log.error("job.dead", key=job.key, attempt=job.attempt, reason=reason)
-        case Retry(seconds=seconds, reason=reason):
-            log.warning("job.retry", key=job.key, attempt=job.attempt, in_s=round(seconds), reason=reason)
+                if isinstance(record, Absent) and report.job.kind != "images":
+                    summary.absent.append(f"{record.repository}:{record.tag}" if record.tag else record.repository)
         case Snooze(seconds=seconds) if _is_far_ends_doing(report.error):
             progress.pause(seconds, report.error)
-        case _:
-            log.debug("job.put_off", key=job.key, error=str(report.error))
 
 
 def _is_far_ends_doing(error: BaseException | None) -> TypeGuard[WireError]:

@@ -36,6 +36,7 @@ from harvester.errors import (
     Walled,
 )
 from harvester.jobs import (
+    KINDS,
     MAX_ATTEMPTS,
     Dead,
     Done,
@@ -122,6 +123,7 @@ class Worker:
 
         Raises `StoreError` when leases cannot be renewed or results cannot be kept.
         """
+        bound = structlog.contextvars.bind_contextvars(owner=self.owner, run=self.run_id)
         upkeep = asyncio.create_task(self._upkeep())
         try:
             while not self._draining and self.fatal is None and not upkeep.done():
@@ -138,6 +140,7 @@ class Worker:
             await self._drained()
             upkeep.cancel()
             await asyncio.gather(upkeep, return_exceptions=True)
+            structlog.contextvars.reset_contextvars(**bound)
         if not upkeep.cancelled() and (error := upkeep.exception()) is not None:
             raise error
         if isinstance(self.fatal, StoreError):
@@ -250,6 +253,10 @@ class Worker:
     async def _work(self, job: Job, way: Way) -> None:
         error: BaseException | None = None
         outcome: Outcome = Released()
+        # For every line that is logged on the job's behalf: the task, and what it begins, has a context of its own.
+        structlog.contextvars.bind_contextvars(
+            job=job.id, kind=job.kind, key=job.key, lane=KINDS[job.kind][0], attempt=job.attempt
+        )
         async with way.slots:
             if self._is_open(way):
                 outcome, error = await self._attempt(job, way)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
@@ -18,6 +20,8 @@ FORMS: list[Form] = list(get_args(Form))
 PAT = "dckr_pat_AbC-123_xyz"
 OAT = "dckr_oat_0123456789abcdefghijklmnopq"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl-_x"
+PASSWORD = "hush-hush-42"
+PROXY = f"http://someone:{PASSWORD}@proxy.example.org:3128"
 UNSIGNED = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm5hIn0."
 OPAQUE = "b3BhcXVlLXRva2VuLTEyMzQ1Njc4OTA"
 BASIC = "YW5uYTpkb2NrZXItcGFzc3dvcmQ="
@@ -33,8 +37,10 @@ TEXTS = [
     f"{{'authorization': 'Bearer {OPAQUE}'}}",
     f"[(b'Authorization', b'Basic {BASIC}')]",
     f"{PAT} and {OAT} and Bearer {JWT}",
+    f"no connection through {PROXY}/",
+    f"postgresql+psycopg://harvester:{PASSWORD}@db/harvester",
 ]
-HIDDEN = [*SECRETS, OPAQUE, BASIC, "AbC-123", "0123456789abcdef", "c2lnbmF0dXJl", "eyJzdWIi"]
+HIDDEN = [*SECRETS, PASSWORD, OPAQUE, BASIC, "AbC-123", "0123456789abcdef", "c2lnbmF0dXJl", "eyJzdWIi"]
 
 FIELDS: list[dict[str, Any]] = [
     {"authorization": OPAQUE},
@@ -65,6 +71,8 @@ def restored() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     own.setLevel(levels[1])
+    logging.captureWarnings(False)
+    threading.excepthook = threading.__excepthook__
     structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
@@ -88,6 +96,8 @@ def test_a_text_loses_its_credentials(text: str) -> None:
         "Told to wait 60 s: the limit of the Hub API (429 /v2/namespaces/library/repositories)",
         "search.page:eye.catcher:all:latest:free:1",
         "dckr_pat_",
+        "http://proxy.example.org:3128",
+        "https://example.org/about:us and somebody@example.org",
     ],
 )
 def test_a_text_without_credentials_stays_as_it_is(text: str) -> None:
@@ -206,3 +216,74 @@ def test_configuring_again_adds_no_second_handler(capsys: pytest.CaptureFixture[
     configure(form="json", is_quiet=False)
     structlog.get_logger("harvester.anywhere").info("said.once")
     assert capsys.readouterr().err.count("said.once") == 1
+
+
+def test_without_a_terminal_the_form_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form=None, is_quiet=False)
+    structlog.get_logger("harvester.anywhere").info("job.done")
+    assert json.loads(capsys.readouterr().err)["event"] == "job.done"
+
+
+def test_on_a_terminal_the_form_is_text(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    configure(form=None, is_quiet=False)
+    structlog.get_logger("harvester.anywhere").info("job.done")
+    shown = capsys.readouterr().err
+    assert "job.done" in shown
+    assert not shown.startswith("{")
+
+
+def test_a_json_line_has_what_is_bound_and_a_line_of_text_has_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.contextvars.bound_contextvars(job=7, lane="hub"):
+        configure(form="json", is_quiet=False)
+        logging.getLogger("apscheduler").warning("missed by %s", "a minute")
+        structlog.get_logger("harvester.anywhere").info("job.done")
+        configure(form="console", is_quiet=False)
+        structlog.get_logger("harvester.anywhere").info("job.done")
+    theirs, ours, text = capsys.readouterr().err.splitlines()
+    assert [(json.loads(line)["job"], json.loads(line)["lane"]) for line in (theirs, ours)] == [(7, "hub")] * 2
+    assert "lane" not in text
+
+
+@pytest.mark.parametrize("name", ["apscheduler.scheduler", "alembic.runtime.migration"])
+def test_a_line_of_a_library_says_whose_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form="json", is_quiet=False)
+    logging.getLogger(name).warning("from elsewhere\nin two lines")
+    [line] = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert (found["logger"], found["level"]) == (name, "warning")
+    assert found["timestamp"].endswith("Z")
+
+
+def test_debug_lines_are_shown_where_they_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form="json", is_quiet=False, is_debug=True)
+    structlog.get_logger("harvester.anywhere").debug("kept.one")
+    logging.getLogger("httpx").info("left.out")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["kept.one"]
+
+
+def test_what_would_go_past_the_log_is_one_line_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form="json", is_quiet=False)
+
+    def fail() -> None:
+        raise ValueError(f"refused {PAT}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        configure(form="json", is_quiet=False)
+        warnings.warn(f"old {PAT}", stacklevel=1)
+    thread = threading.Thread(target=fail, name="writer")
+    thread.start()
+    thread.join()
+    warned, failed = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (warned["logger"], warned["level"]) == ("py.warnings", "warning")
+    assert (failed["event"], failed["thread"], failed["level"]) == ("thread.failed", "writer", "error")
+    assert "ValueError" in failed["exception"]
+    assert hidden(str(warned) + str(failed))
+
+
+def test_text_leaves_threads_that_fail_to_python(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(form="json", is_quiet=False)
+    configure(form="console", is_quiet=False)
+    assert threading.excepthook is threading.__excepthook__
