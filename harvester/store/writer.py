@@ -63,6 +63,8 @@ class Writer:
         self._clock = clock
         self._owner = owner
         self._pull_interval_s = pull_interval_s
+        self.committed_at = clock.monotonic()
+        """When a transaction was committed last, or the writer began, in seconds of the monotonic clock."""
         self._inbox: queue.SimpleQueue[_Settle | _Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -153,6 +155,7 @@ class Writer:
             for place, item in enumerate(batch):
                 if isinstance(item, _Call):
                     calls[place] = item.function(connection)
+        self.committed_at = self._clock.monotonic()
         return [
             calls[place]
             if isinstance(item, _Call)

@@ -38,10 +38,13 @@ class Subject:
         self.ready: str | None = None
         self.text: Callable[[], bytes] = lambda: METRICS
 
+    def metrics(self) -> bytes:
+        return self.text()
+
     @contextmanager
     def served(self, listen: str = "127.0.0.1:0") -> Iterator[HealthServer]:
         server = HealthServer(
-            listen, lambda: self.text(), lambda: self.alive, lambda: self.ready, monotonic=self.clock.monotonic
+            listen, self.metrics, lambda: self.alive, lambda: self.ready, monotonic=self.clock.monotonic
         )
         assert server.start()
         try:
