@@ -1,25 +1,189 @@
-"""How often to look: slots, habits, intervals. Rank 1, pure."""
+"""When what is watched is looked at: slots of passes, rates of change, and how a budget of looks is shared out. Rank 1, pure.
+
+`every` is the promise: no interval here is longer. Looks between the passes are shared out so that the mean delay until a change is
+known is the shortest that so many requests can buy. Where changes come at random at `rate` and matter by `weight`, looks every T
+seconds know of them T/2 late, so the sum of weight x rate x T/2 is to be least while the sum of cost / T keeps to the budget: that
+makes T proportional to sqrt(cost / (weight x rate)). Seconds throughout, as epoch times and as spans; rates are per second.
+"""
 
 from __future__ import annotations
 
-from hashlib import sha256
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from math import exp, floor, inf, log10, sqrt
+from typing import NamedTuple
+
+MEMORY_S = 30 * 86_400.0
+"""What was observed this long ago counts 1/e of what is observed now."""
+
+PRIOR_CHANGES = 0.6
+"""What the age of the last change counts for, in changes: of the recorded catalogue (1,015 repositories, three days apart) those of
+one day, ten days and a hundred days of age had changed again as often as this says, each within a tenth of it."""
+
+YOUNGEST_S = 60_000.0
+"""A last change is taken to be this old at the least: pushes come in bunches, and the recorded ones of an hour ago had changed
+again three days later no more often than this says."""
+
+JITTER = 0.1
+"""The part of its interval by which a look may come earlier or later."""
 
 
-def phase(name: str, span_s: int) -> int:
-    """Where in a span of so many seconds something of that name has its place: always the same, evenly spread."""
-    return int.from_bytes(sha256(name.encode()).digest()[:8], "big") % max(1, span_s)
+class Habit(NamedTuple):
+    """What the looks at one repository have shown; what is long ago counts less."""
+
+    checks: float = 0.0
+    """Looks."""
+    changes: float = 0.0
+    """Looks that found a change."""
+    observed_s: float = 0.0
+    """Seconds that are known to be without a change: those between two looks that found none, and those since the last change."""
 
 
-def slot_of(now: float, every_s: int, phase_s: int) -> float:
-    """When the slot began in which `now` lies: slots begin at `phase_s` after each multiple of `every_s` since the epoch."""
-    return (now - phase_s) // every_s * every_s + phase_s
+class Source(NamedTuple):
+    """A repository as far as its interval depends on it."""
+
+    rate: float
+    weight: float
+    requests: float
+    """That one look costs."""
+    fastest_s: int
+    every_s: int
 
 
-def next_slot(now: float, every_s: int, phase_s: int) -> float:
-    """When the slot after that begins."""
+# Passes: slots that a target keeps, whatever happens to the process or the clock.
+
+
+def phase(name: str, every_s: int) -> int:
+    """Where in `every` the passes of this target stand: spread evenly over all of it, and the same for ever."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % every_s
+
+
+def slot_of(now: float, every_s: int, phase_s: int) -> int:
+    """When the slot began that `now` lies in."""
+    return floor((now - phase_s) / every_s) * every_s + phase_s
+
+
+def next_slot(now: float, every_s: int, phase_s: int) -> int:
+    """When the first slot after `now` begins: of missed ones nothing is left to be done again."""
     return slot_of(now, every_s, phase_s) + every_s
 
 
-def is_sane(due_at: float, now: float, every_s: int) -> bool:
-    """Whether a due date can have been set by a clock that goes as it does now."""
-    return due_at <= now + every_s + 60
+def next_pass(begun: float, every_s: int, phase_s: int, factor: float = 1.0) -> int:
+    """When the pass after the one that began at `begun` is due, `every` being stretched by `factor`.
+
+    Without a stretch it is the next slot; with one it is counted from the slot of the last pass, for slots of a changing length
+    have no common beginning.
+    """
+    if factor <= 1:
+        return next_slot(begun, every_s, phase_s)
+    return int(begun + every_s * factor)
+
+
+def is_sane(next_check_at: float, now: float, every_s: float) -> bool:
+    """Whether a due date can have been set by this clock: it is past, or no further away than `every` with its jitter."""
+    return next_check_at <= now + (1 + JITTER) * every_s
+
+
+def jittered(interval_s: float, name: str, now: float) -> float:
+    """The interval moved by up to `JITTER` of it either way, so that what was due together drifts apart."""
+    share = int.from_bytes(blake2b(f"{name} {now:.0f}".encode(), digest_size=4).digest(), "big") / 2**32
+    return interval_s * (1 - JITTER + 2 * JITTER * share)
+
+
+# Rates.
+
+
+def noted(habit: Habit, elapsed_s: float, has_changed: bool, age_s: float | None = None) -> Habit:
+    """The habit after one more look, `elapsed_s` after the one before it.
+
+    `age_s` is how old the last change was when it was found; null: it may have been at any time in between, and is taken to have
+    been in the middle. As the time before the last change tells nothing of the time since, several changes between two looks do
+    not make the rate too low: changes per quiet second are what changes per second are.
+    """
+    elapsed = max(0.0, elapsed_s)
+    quiet = elapsed if not has_changed else elapsed / 2 if age_s is None else min(max(0.0, age_s), elapsed)
+    kept = exp(-elapsed / MEMORY_S)
+    return Habit(habit.checks * kept + 1, habit.changes * kept + has_changed, habit.observed_s * kept + quiet)
+
+
+def rate(habit: Habit, age_s: float | None) -> float:
+    """Changes per second: what the looks have shown, and what the age of the last change lets expect.
+
+    The latter alone is what is known of a repository that was looked at once, and counts the less the more changes were seen; null:
+    it never changed, as far as is known.
+    """
+    age = MEMORY_S if age_s is None else max(YOUNGEST_S, age_s)
+    share = 1 / (1 + habit.changes)
+    return (habit.changes + share * PRIOR_CHANGES) / (habit.observed_s + share * age)
+
+
+def weight(pull_count: int | None) -> float:
+    """How much a change of it matters: 1 with no pulls, 2 with a thousand, 4 with a thousand million.
+
+    Four times the weight is half the interval: what is pulled most is looked at twice as often as what nobody pulls.
+    """
+    return 1 + log10(1 + max(0, pull_count or 0)) / 3
+
+
+# The budget.
+
+
+def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
+    """Seconds between two looks at each, from `fastest_s` to `every_s`, so that what comes beyond the passes keeps to the budget.
+
+    Passes look at each every `every_s` without this budget; at a source with that interval there are no looks beside them.
+    """
+    multiplier = _multiplier(sources, requests_per_s)
+    return [
+        min(max(int(min(multiplier * _span(one), one.every_s)), one.fastest_s), one.every_s)
+        if one.rate > 0 and one.weight > 0
+        else one.every_s
+        for one in sources
+    ]
+
+
+def requests_of(sources: Iterable[Source], found: Iterable[int]) -> float:
+    """Requests per second that these intervals cost beyond the passes."""
+    return sum(one.requests * (1 / interval - 1 / one.every_s) for one, interval in zip(sources, found, strict=True))
+
+
+def stretch(demand_per_s: float, capacity_per_s: float) -> float:
+    """By how much every `every` is stretched, that of all alike, when the budget cannot meet them: 1 where it can.
+
+    Infinite where something is wanted and nothing can be spent.
+    """
+    if demand_per_s <= capacity_per_s:
+        return 1.0
+    return demand_per_s / capacity_per_s if capacity_per_s > 0 else inf
+
+
+def _span(one: Source) -> float:
+    return sqrt(one.requests / (one.weight * one.rate))
+
+
+def _multiplier(sources: Sequence[Source], budget: float) -> float:
+    """The least factor of all spans that keeps to the budget.
+
+    Walks through the factors at which a source leaves one of its bounds; between two of them what is spent is `free / factor` and
+    something constant, so the factor follows from the budget without a search.
+    """
+    spent = free = 0.0
+    steps: list[tuple[float, float, float]] = []
+    for one in sources:
+        if one.rate <= 0 or one.weight <= 0 or one.fastest_s >= one.every_s:
+            continue
+        span = _span(one)
+        spent += one.requests * (1 / one.fastest_s - 1 / one.every_s)
+        steps.append((one.fastest_s / span, one.requests / span, -one.requests / one.fastest_s))
+        steps.append((one.every_s / span, -one.requests / span, one.requests / one.every_s))
+    if spent <= budget:
+        return 0.0
+    if budget <= 0:
+        return inf
+    steps.sort()
+    for at, more, constant in steps:
+        if free / at + spent <= budget:
+            return free / (budget - spent)
+        free += more
+        spent += constant
+    return inf
