@@ -79,9 +79,20 @@ def next_pass(begun: float, every_s: int, phase_s: int, factor: float = 1.0) -> 
     return int(begun + every_s * factor)
 
 
+def next_look(now: float, interval_s: float, name: str, pass_at: float | None) -> float:
+    """When a repository is looked at next that was looked at now, or is about to be.
+
+    The pass at `pass_at` is a look as well: where it comes first, or less than half an interval later, it takes the turn.
+    """
+    due = now + jittered(interval_s, name, now)
+    if pass_at is not None and now < pass_at < due + interval_s / 2:
+        return pass_at + jittered(interval_s, name, now)
+    return due
+
+
 def is_sane(next_check_at: float, now: float, every_s: float) -> bool:
-    """Whether a due date can have been set by this clock: it is past, or no further away than `every` with its jitter."""
-    return next_check_at <= now + (1 + JITTER) * every_s
+    """Whether a due date can have been set by this clock: it is past, or no further away than one `every` of a pass."""
+    return next_check_at <= now + every_s
 
 
 def jittered(interval_s: float, name: str, now: float) -> float:
@@ -129,17 +140,29 @@ def weight(pull_count: int | None) -> float:
 
 
 def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
-    """Seconds between two looks at each, from `fastest_s` to `every_s`, so that what comes beyond the passes keeps to the budget.
+    """Seconds between two looks at each, so that what comes beyond the passes costs no more than this.
 
-    Passes look at each every `every_s` without this budget; at a source with that interval there are no looks beside them.
+    Each is a whole part of `every_s`, for the passes are looks too, and no shorter than `fastest_s`; at a source with an interval
+    of `every_s` there are no looks beside the passes.
     """
-    multiplier = _multiplier(sources, requests_per_s)
-    return [
-        min(max(int(min(multiplier * _span(one), one.every_s)), one.fastest_s), one.every_s)
-        if one.rate > 0 and one.weight > 0
-        else one.every_s
-        for one in sources
+    free = [place for place, one in enumerate(sources) if one.rate > 0 and one.weight > 0]
+    changing = [
+        _Changing(_span(one) / one.every_s, one.every_s // one.fastest_s, one.requests / one.every_s)
+        for one in (sources[place] for place in free)
     ]
+    multiplier = _multiplier([sources[place] for place in free], requests_per_s)
+    found = [one.every_s for one in sources]
+    if multiplier == inf:
+        return found
+    # At the upper end no source gets more looks than the multiplier would give it in parts of one.
+    low, high = multiplier / 2, multiplier * sqrt(2)
+    for _ in range(_HALVINGS if multiplier else 0):
+        middle = (low + high) / 2
+        spent = sum((looks - 1) * one.a_look for one, looks in zip(changing, _looks(changing, middle), strict=True))
+        low, high = (low, middle) if spent <= requests_per_s else (middle, high)
+    for place, looks in zip(free, _looks(changing, high), strict=True):
+        found[place] = -(-sources[place].every_s // looks)
+    return found
 
 
 def requests_of(sources: Iterable[Source], found: Iterable[int]) -> float:
@@ -157,12 +180,36 @@ def stretch(demand_per_s: float, capacity_per_s: float) -> float:
     return demand_per_s / capacity_per_s if capacity_per_s > 0 else inf
 
 
+_HALVINGS = 12
+"""Of the range in which the multiplier lies: the budget is met to a part in thousands."""
+
+
+class _Changing(NamedTuple):
+    span: float
+    """Its span as a part of `every`."""
+    most: int
+    """Looks per `every`."""
+    a_look: float
+    """Requests per second for one more look per `every`."""
+
+
+def _looks(changing: Sequence[_Changing], multiplier: float) -> list[int]:
+    """Looks per `every`, the pass included: as many as are worth what they cost.
+
+    The k-th look takes 1 / (k - 1) - 1 / k off the mean delay, so the last that is worth it is the last with k (k - 1) <= x * x,
+    where x would be the number in parts of one.
+    """
+    if not multiplier:
+        return [one.most for one in changing]
+    return [min(one.most, int(0.5 + sqrt(0.25 + 1 / (multiplier * one.span) ** 2))) for one in changing]
+
+
 def _span(one: Source) -> float:
     return sqrt(one.requests / (one.weight * one.rate))
 
 
 def _multiplier(sources: Sequence[Source], budget: float) -> float:
-    """The least factor of all spans that keeps to the budget.
+    """The least factor of all spans that keeps to the budget, numbers of looks in parts of one.
 
     Walks through the factors at which a source leaves one of its bounds; between two of them what is spent is `free / factor` and
     something constant, so the factor follows from the budget without a search.
@@ -170,11 +217,9 @@ def _multiplier(sources: Sequence[Source], budget: float) -> float:
     spent = free = 0.0
     steps: list[tuple[float, float, float]] = []
     for one in sources:
-        if one.rate <= 0 or one.weight <= 0 or one.fastest_s >= one.every_s:
-            continue
-        span = _span(one)
-        spent += one.requests * (1 / one.fastest_s - 1 / one.every_s)
-        steps.append((one.fastest_s / span, one.requests / span, -one.requests / one.fastest_s))
+        span, most = _span(one), one.every_s // one.fastest_s
+        spent += one.requests * (most - 1) / one.every_s
+        steps.append((one.every_s / most / span, one.requests / span, -one.requests * most / one.every_s))
         steps.append((one.every_s / span, -one.requests / span, one.requests / one.every_s))
     if spent <= budget:
         return 0.0
