@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from math import exp, floor, inf, log10, sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 MEMORY_S = 30 * 86_400.0
 """What was observed this long ago counts 1/e of what is observed now."""
@@ -23,6 +23,9 @@ one day, ten days and a hundred days of age had changed again as often as this s
 YOUNGEST_S = 60_000.0
 """A last change is taken to be this old at the least: pushes come in bunches, and the recorded ones of an hour ago had changed
 again three days later no more often than this says."""
+
+PAGE = 100
+"""Rows of one page of a list."""
 
 JITTER = 0.1
 """The part of its interval by which a look may come earlier or later."""
@@ -147,7 +150,7 @@ def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
     """
     free = [place for place, one in enumerate(sources) if one.rate > 0 and one.weight > 0]
     changing = [
-        _Changing(_span(one) / one.every_s, one.every_s // one.fastest_s, one.requests / one.every_s)
+        (one.every_s**2 / _span(one) ** 2, one.every_s // one.fastest_s, one.requests / one.every_s)
         for one in (sources[place] for place in free)
     ]
     multiplier = _multiplier([sources[place] for place in free], requests_per_s)
@@ -158,9 +161,16 @@ def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
     low, high = multiplier / 2, multiplier * sqrt(2)
     for _ in range(_HALVINGS if multiplier else 0):
         middle = (low + high) / 2
-        spent = sum((looks - 1) * one.a_look for one, looks in zip(changing, _looks(changing, middle), strict=True))
+        spent = sum([(k - 1) * cost for (_, _, cost), k in zip(changing, _looks(changing, middle), strict=True)])
         low, high = (low, middle) if spent <= requests_per_s else (middle, high)
-    for place, looks in zip(free, _looks(changing, high), strict=True):
+    chosen, more = _looks(changing, high), _looks(changing, low)
+    left = requests_per_s - sum([(k - 1) * cost for (_, _, cost), k in zip(changing, chosen, strict=True)])
+    for index, (_, _, cost) in enumerate(changing):
+        # Sources that are alike reach the next look together, and there may be enough for some of them.
+        if more[index] > chosen[index] and (more[index] - chosen[index]) * cost <= left:
+            left -= (more[index] - chosen[index]) * cost
+            chosen[index] = more[index]
+    for place, looks in zip(free, chosen, strict=True):
         found[place] = -(-sources[place].every_s // looks)
     return found
 
@@ -168,6 +178,30 @@ def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
 def requests_of(sources: Iterable[Source], found: Iterable[int]) -> float:
     """Requests per second that these intervals cost beyond the passes."""
     return sum(one.requests * (1 / interval - 1 / one.every_s) for one, interval in zip(sources, found, strict=True))
+
+
+def requests_of_look(chance: float, *, has_layers: bool) -> float:
+    """What a look costs that finds a change this likely: the detail, then a page of tags and the layers of what moved."""
+    return 1 + chance * (1 + has_layers)
+
+
+def requests_of_pass(
+    kind: Literal["repository", "tag", "namespace", "search"], repositories: int, changed: float, *, has_layers: bool
+) -> float:
+    """Requests of the Hub's budget that a pass over so many repositories costs, of which so many have changed since the last.
+
+    A namespace shows them by the hundred, and asks for the detail of those alone that changed; a search shows no dates.
+    """
+    pages = -(-repositories // PAGE)
+    match kind:
+        case "tag":
+            return 2.0 + has_layers * changed
+        case "repository":
+            return 1 + changed * (1 + has_layers)
+        case "namespace":
+            return max(1, pages) + changed * (2 + has_layers)
+        case "search":
+            return max(1, pages) + repositories + changed * (1 + has_layers)
 
 
 def stretch(demand_per_s: float, capacity_per_s: float) -> float:
@@ -184,13 +218,8 @@ _HALVINGS = 12
 """Of the range in which the multiplier lies: the budget is met to a part in thousands."""
 
 
-class _Changing(NamedTuple):
-    span: float
-    """Its span as a part of `every`."""
-    most: int
-    """Looks per `every`."""
-    a_look: float
-    """Requests per second for one more look per `every`."""
+_Changing = tuple[float, int, float]
+"""The square of `every` in spans, the most looks per `every`, and the requests per second of one more."""
 
 
 def _looks(changing: Sequence[_Changing], multiplier: float) -> list[int]:
@@ -200,8 +229,9 @@ def _looks(changing: Sequence[_Changing], multiplier: float) -> list[int]:
     where x would be the number in parts of one.
     """
     if not multiplier:
-        return [one.most for one in changing]
-    return [min(one.most, int(0.5 + sqrt(0.25 + 1 / (multiplier * one.span) ** 2))) for one in changing]
+        return [most for _, most, _ in changing]
+    unit = multiplier**-2
+    return [min(most, int(0.5 + sqrt(0.25 + square * unit))) for square, most, _ in changing]
 
 
 def _span(one: Source) -> float:

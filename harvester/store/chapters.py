@@ -32,7 +32,8 @@ TOLD_FOR_S = 30 * DAY_S
 _FORGOTTEN = """
     description full_description pull_count star_count last_updated last_modified date_registered status status_description
     repository_type is_automated is_private hub_user affiliation collaborator_count categories content_types media_types
-    storage_size immutable_tags source detailed_at detail_last_modified tags_walked_at tags_last_updated next_check_at gone_at
+    storage_size immutable_tags source detailed_at detail_last_modified tags_walked_at tags_last_updated looked_at
+    next_check_at gone_at
 """.split()
 """What was said of the old registration and says nothing of the new one."""
 

@@ -20,6 +20,7 @@ _SAID = """
     description full_description pull_count star_count last_updated last_modified date_registered status status_description
     repository_type is_automated is_private hub_user affiliation collaborator_count categories content_types media_types
     storage_size immutable_tags source detailed_at detail_last_modified
+    looked_at
 """.split()
 """Columns that an answer may fill; kept where it says nothing."""
 
@@ -126,6 +127,7 @@ def _row(r: Repository, seen: Moment) -> tuple[object, ...]:
         r.created_from,
         seen.text if is_detail else None,
         r.last_modified if is_detail else None,
+        seen.text if r.source != "search" else None,
         seen.text,
         r.source != "search",
     )

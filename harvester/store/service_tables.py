@@ -66,6 +66,7 @@ class Cadence(Base):
     changes: Mapped[float] = mapped_column(Float(53))
     """Looks, and looks that found a change; what is long ago counts less."""
     observed_s: Mapped[float] = mapped_column(Float(53))
+    """Seconds in which it is known not to have changed; what is long ago counts less."""
     checked_at: Mapped[MaybeInstant]
     """The last look."""
     seen_updated: Mapped[MaybeInstant]

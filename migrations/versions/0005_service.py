@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("day", "kind", "state", name=op.f("pk_work_days")),
         sqlite_with_rowid=False,
     )
+    op.add_column("repositories", sa.Column("looked_at", INSTANT, nullable=True))
     op.create_index(
         "ix_repositories_next_check_at",
         "repositories",
@@ -114,6 +115,7 @@ def downgrade() -> None:
     op.drop_index("ix_deliveries_dead", table_name="deliveries")
     op.drop_index("ix_jobs_dead", table_name="jobs")
     op.drop_index("ix_repositories_next_check_at", table_name="repositories")
+    op.drop_column("repositories", "looked_at")
     op.drop_table("work_days")
     op.drop_table("processes")
     op.drop_table("cadences")

@@ -30,7 +30,7 @@ from harvester.records import (
     TagsSeen,
     WalkStep,
 )
-from harvester.store import answers, facts, migrate, outbox, queue, runs, statements, vanishing
+from harvester.store import answers, cadences, facts, looks, migrate, outbox, queue, runs, statements, vanishing
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.gauges import read_gauges
@@ -43,12 +43,12 @@ NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
     *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events"),
-    "deliveries",
+    *("deliveries", "cadences"),
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 
-OF_THE_LIVE = ("uq_jobs_live_key", "ix_jobs_lease")
-"""Indexes that hold the live jobs, or the running ones, and nothing else: these may be read from end to end."""
+OF_THE_LIVE = ("uq_jobs_live_key", "ix_jobs_lease", "ix_repositories_next_check_at")
+"""Indexes that hold the live jobs, the running ones or what has looks between passes: these may be read from end to end."""
 
 OF_THE_WATCHED = (
     *OF_THE_LIVE,
@@ -381,6 +381,38 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "repositories of a namespace": (
         lambda c: facts.members(c, ["ns1", "ns2"]),
         "SEARCH repositories USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
+    "due looks": (
+        lambda c: looks.due_looks(c, NOW, 10),
+        "SEARCH r USING INDEX ix_repositories_next_check_at (next_check_at<?)",
+    ),
+    "what a look sets": (
+        lambda c: looks._SET.many(c, [(NOW.text, 1)]),
+        "SEARCH repositories USING INTEGER PRIMARY KEY (rowid=?)",
+    ),
+    "what a namespace that is watched covers": (
+        lambda c: cadences._OF_NAMESPACE.all(c, ("ns1",)),
+        "SEARCH repositories USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
+    "repositories that are watched alone": (
+        cadences._OF_REPOSITORIES.all,
+        "SEARCH r USING INDEX sqlite_autoindex_repositories_1 (full_name=?)",
+    ),
+    "what a search that is watched covers": (
+        lambda c: cadences._OF_SEARCH.all(c, ("prometheus", 1)),
+        "SEARCH n USING PRIMARY KEY (listing_id=?)",
+    ),
+    "whether a look is left over": (
+        cadences._LEFT_OVER.all,
+        "USING INDEX ix_repositories_next_check_at",
+    ),
+    "noting looks": (
+        lambda c: cadences._note(c, [((1, 1, 1, NOW.text, None, 1), (NOW.text, 1))]),
+        "SEARCH cadences USING PRIMARY KEY (repository_id=?)",
+    ),
+    "setting intervals": (
+        lambda c: cadences._set(c, [((60, 1), (NOW.text, 1, 60))]),
+        "SEARCH c USING PRIMARY KEY (repository_id=?)",
     ),
     "instruction by hash": (
         stored(LayersSeen(tag_digest="sha256:t2", images=(AN_IMAGE,))),
