@@ -13,7 +13,6 @@ from harvester.records import Absent
 from harvester.store import cadences, looks
 from harvester.store.cadences import Replanned, Step
 from harvester.store.looks import Look
-from harvester.store.moment import Moment
 from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import seen, step
@@ -131,6 +130,7 @@ def test_what_each_kind_of_target_covers(watched: Watched, db: Database) -> None
     search_walk(db, "p/hit", "a/one", stop="end")
     db.run("UPDATE repositories SET gone_at = ? WHERE full_name = 'b/gone'", db.now.text)
     alone, namespace, other = watched.watch("library/nginx"), watched.watch("a/*"), watched.watch("b/*")
+    watched.watch("b/gone")
     watched.watch("c/single:latest")
     search = watched.watch("search:prometheus", every=2 * DAY)
     watched.watch("d/*", ended_at=db.now.text)
@@ -175,6 +175,10 @@ def test_what_is_watched_no_longer_has_no_next_look(watched: Watched, db: Databa
     db.run("UPDATE watches SET ended_at = ?", db.now.text)
     watched.cover()
     assert watched.in_s("b/one") is None, "a date that nobody answers for"
+    db.run("UPDATE repositories SET next_check_at = ?", db.now.text)
+    watched.watch("b/*")
+    watched.cover()
+    assert list(watched.covered()) == ["b/one"]
 
 
 def test_a_search_that_is_under_way_or_failed_takes_nothing_away(watched: Watched, db: Database) -> None:
@@ -360,11 +364,10 @@ def test_another_every_takes_effect(watched: Watched, db: Database) -> None:
     watched.see("a/one", age=900 * DAY)
     watched.watch("a/*")
     watched.cover()
-    watched.replan()
-    for every in (DAY - HOUR, 7 * DAY, HOUR):
+    for every in (DAY, DAY - HOUR, 7 * DAY, HOUR):
         db.run("UPDATE watches SET every_s = ?, fastest_s = ?", every, HOUR)
-        watched.replan(0.0001)
-        assert watched.interval("a/one") <= every
+        watched.replan(1 / every)
+        assert watched.interval("a/one") == every
 
 
 # What is due.
@@ -485,16 +488,31 @@ def test_steps_are_small_and_a_repository_that_was_forgotten_meanwhile_is_left_o
     assert len(watched.covered()) == cadences.PART
 
 
-def test_a_look_that_came_meanwhile_is_not_noted_twice(watched: Watched, db: Database) -> None:
+def test_what_was_read_earlier_undoes_nothing_that_was_written_since(watched: Watched, db: Database) -> None:
     watched.see("a/one", age=HOUR)
     watched.watch("a/*")
     watched.cover()
     watched.observe()
+    watched.replan()
     db.clock.advance(DAY)
     watched.see("a/one", age=HOUR)
     with db.reader.begin() as connection:
-        steps = [cadences.observe(connection, Moment.of(db.clock.time())) for _ in range(2)]
-    for [one] in steps:
-        with db.engine.begin() as writing:
-            one(writing)
-    assert watched.habit("a/one")[0] == 1
+        [late] = cadences.observe(connection, db.now)
+    db.clock.advance(DAY)
+    watched.see("a/one", age=5 * HOUR)
+    watched.observe()
+    habit, due = watched.habit("a/one"), watched.in_s("a/one")
+    with db.engine.begin() as connection:
+        late(connection)
+    assert (watched.habit("a/one"), watched.in_s("a/one")) == (habit, due)
+
+
+def test_a_watch_that_ended_is_planned_no_longer_before_the_cover_is_renewed(watched: Watched, db: Database) -> None:
+    watched.see("a/one", age=HOUR)
+    watched.watch("a/*", ended_at=None)
+    watched.cover()
+    db.run("UPDATE watches SET ended_at = ?", db.now.text)
+    assert watched.replan().repositories == 0
+    db.clock.advance(DAY)
+    watched.see("a/one", age=HOUR)
+    assert watched.observe() == 1
