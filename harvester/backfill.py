@@ -82,7 +82,7 @@ def backfill(request: Request, settings: Settings, clock: Clock, *, credential: 
 
     Raises `ConfigError`, `SchemaMismatch`, `CredentialsRefused` before anything was asked, `StoreError` when the database fails.
     """
-    engine = open_store(settings)
+    engine = open_store(settings, clock)
     _spare_collections()
     try:
         return asyncio.run(_run(request, settings, engine, clock, credential))
@@ -105,7 +105,7 @@ async def _run(
     progress = Progress(clock, request.is_quiet)
     pulls = paces(settings)["pulls"].limit > 0
     async with (
-        assembled(settings, engine, clock, credential=credential, on_hold=progress.hold) as parts,
+        assembled(settings, engine, clock, credential=credential, on_hold=progress.hold, command="backfill") as parts,
         opened(settings, parts.writer, parts.reader, clock) as delivery,
     ):
         # Before anything is harvested, so that receivers that are new hear of what this run finds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
@@ -24,7 +25,7 @@ from harvester.errors import CredentialsRefused, StoreError
 from harvester.handlers import Clients, abandoned, expect, handle
 from harvester.jobs import Lane
 from harvester.limiter import Limiter
-from harvester.store import buckets, migrate, queue
+from harvester.store import buckets, migrate, processes, queue
 from harvester.store.buckets import Bucket, Pace
 from harvester.store.engine import database_url, open_reader, open_writer, shown
 from harvester.store.moment import Moment
@@ -80,6 +81,8 @@ class Parts:
     reader: Engine
     outlets: tuple[Outlet, ...]
     owner: str
+    command: str | None = None
+    """As which this process is announced on the database; null: as nothing."""
 
     @property
     def requests(self) -> dict[Budget, int]:
@@ -99,18 +102,43 @@ class Parts:
         for outlet in self.outlets:
             await outlet.limiter.flush()
 
+    async def announce(self, clock: Clock) -> None:
+        """Say that this process works on the database. Raises `SchemaMismatch` when that was upgraded meanwhile."""
+        if self.command is None:
+            return
+        command = self.command
 
-def open_store(settings: Settings, *, may_upgrade: bool = True) -> Engine:
-    """The writing engine, its database created or brought up to date. Raises `ConfigError`, `SchemaMismatch`.
+        def say(connection: Connection) -> None:
+            migrate.check(connection)
+            now = Moment.of(clock.time())
+            if not processes.renew(connection, self.owner, now):
+                processes.announce(connection, self.owner, command, __version__, now)
 
-    Where it `may_upgrade` nothing, only a database that holds nothing yet is given a schema.
+        await self.writer.call(say)
+
+    async def leave(self) -> None:
+        """Say that it does no more."""
+        if self.command is not None:
+            await self.writer.call(lambda connection: processes.leave(connection, self.owner))
+
+
+def open_store(settings: Settings, clock: Clock | None = None, *, may_upgrade: bool = True) -> Engine:
+    """The writing engine, its database created or brought up to date.
+
+    Where it `may_upgrade` nothing, only a database that holds nothing yet is given a schema. Raises `ConfigError`, and
+    `SchemaMismatch` also where somebody works on an older one.
     """
     engine = open_writer(database_url(settings.database))
-    if not may_upgrade:
-        with engine.begin() as connection:
-            if migrate.current(connection) is not None:
-                migrate.check(connection)
-    if done := migrate.upgrade(engine):
+    try:
+        if not may_upgrade:
+            with engine.begin() as connection:
+                if migrate.current(connection) is not None:
+                    migrate.check(connection)
+        done = migrate.upgrade(engine, clock)
+    except BaseException:
+        engine.dispose()
+        raise
+    if done:
         log.info(f"database.{done}", database=shown(engine.url))
     return engine
 
@@ -125,13 +153,13 @@ async def assembled(
     on_hold: Callable[[Budget, float, str], None],
     on_answer: OnAnswer = unheard,
     inner: Inner | None = None,
+    command: str | None = None,
 ) -> AsyncIterator[Parts]:
     """The parts, opened and at the end closed in order. `inner` answers in place of the network.
 
-    `on_answer` is told of each request.
-
-    Raises `ConfigError` for a route that nothing can be sent by, `CredentialsRefused` when the far end refused this credential less
-    than an hour ago.
+    With a `command` the process is announced under that name for as long. `on_answer` is told of each request. Raises `ConfigError`
+    for a route that nothing can be sent by, `CredentialsRefused` when the far end refused this credential less than an hour ago,
+    `SchemaMismatch` when somebody upgraded the database since it was opened.
     """
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     writer = Writer(engine, clock, owner, settings.pull_interval_s)
@@ -164,12 +192,18 @@ async def assembled(
             )
             clients = _clients(settings, transport, clock, credential, memory)
             outlets.append(Outlet(way, shards_of(index, ways), limiter, transport, clients))
-        parts = Parts(writer, reader, tuple(outlets), owner)
-        yield parts
+        parts = Parts(writer, reader, tuple(outlets), owner, command)
+        await parts.announce(clock)
         try:
-            await parts.flush()
-        except StoreError as error:
-            log.warning("budgets.not_written", reason=error.message)
+            yield parts
+            try:
+                await parts.flush()
+            except StoreError as error:
+                log.warning("budgets.not_written", reason=error.message)
+        finally:
+            # Where that cannot be written either, the row counts for a minute more.
+            with contextlib.suppress(StoreError):
+                await parts.leave()
     finally:
         for outlet in outlets:
             await outlet.transport.aclose()
@@ -184,6 +218,10 @@ def worker_of(
 
     async def is_due(lane: Lane, shards: tuple[int, ...] | None) -> bool:
         return await read(parts.reader, partial(queue.is_due, lane=lane, now=Moment.of(clock.time()), shards=shards))
+
+    async def on_tick() -> None:
+        await parts.flush()
+        await parts.announce(clock)
 
     return Worker(
         writer=parts.writer,
@@ -200,7 +238,7 @@ def worker_of(
         ],
         abandoned=abandoned,
         on_report=on_report,
-        on_tick=parts.flush,
+        on_tick=on_tick,
         is_due=is_due,
         run_id=run_id,
         idle_s=idle_s,

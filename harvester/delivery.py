@@ -300,7 +300,7 @@ async def stand_alone(settings: Settings, clock: Clock) -> AsyncIterator[Deliver
     The database is created or brought up to date. Raises what `opened` raises, and `SchemaMismatch`.
     """
     engine = open_writer(database_url(settings.database))
-    migrate.upgrade(engine)
+    migrate.upgrade(engine, clock)
     writer = Writer(engine, clock, "notify")
     reader = open_reader(engine.url)
     try:

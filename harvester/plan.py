@@ -62,7 +62,7 @@ def plan(
     probes: int = 10,
 ) -> Answer:
     """The forecast; the far end may be asked so many questions. Raises what `backfill` raises before its first request."""
-    engine = open_store(settings)
+    engine = open_store(settings, clock)
     try:
         return asyncio.run(answered(questions, settings, engine, clock, credential=credential, probes=probes))
     finally:

@@ -22,13 +22,15 @@ def command() -> None:
 @command.command("upgrade")
 @settings_options
 def upgrade(database: str | None, config: str | None) -> None:
-    """Create the schema or bring it up to this program's."""
+    """Create the schema or bring it up to this program's. Refused while a process of another version works on the database."""
+    from harvester import __version__
+    from harvester.clock import SystemClock
     from harvester.store import migrate
 
     settings = _settings(database, config)
     engine = _writer(settings)
     try:
-        done = migrate.upgrade(engine)
+        done = migrate.upgrade(engine, SystemClock(), version=__version__)
     finally:
         engine.dispose()
     click.echo(f"{settings.shown_database}: {f'{done}, now at' if done else 'already at'} revision {migrate.HEAD}")

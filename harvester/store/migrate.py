@@ -1,4 +1,7 @@
-"""Migrations, run from a checkout or from an installed wheel. Rank 3."""
+"""Migrations, run from a checkout or from an installed wheel. Rank 3.
+
+The schema is not changed under a process that works with it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,18 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from harvester.clock import Clock, SystemClock
 from harvester.errors import SchemaMismatch, StoreError
+from harvester.store import processes
+from harvester.store.moment import Moment
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision this program knows, oldest first; a test keeps the last one equal to the newest migration."""
 
 HEAD = REVISIONS[-1]
 """The revision this program works with."""
+
+_STOP = "stop that first, and try again (one that was killed counts for a minute)"
 
 
 def current(connection: Connection) -> str | None:
@@ -31,32 +39,49 @@ def check(connection: Connection) -> None:
         return
     if found is None:
         raise SchemaMismatch("the database holds no harvester schema; `harvester db upgrade` makes one")
+    if found in REVISIONS:
+        raise SchemaMismatch(
+            f"the database is at revision {found}, older than this program's {HEAD}; run `harvester db upgrade`"
+        )
     if found.isdecimal() and found > HEAD:
         raise SchemaMismatch(
-            f"the database is at revision {found}, newer than this program's {HEAD}; upgrade harvester"
+            f"the database is at revision {found}, newer than this program's {HEAD}; upgrade harvester, or name another database"
         )
-    if found not in REVISIONS:
-        raise SchemaMismatch(
-            f"the database is at revision {found}, which no harvester up to this one ({HEAD}) has made"
-        )
-    raise SchemaMismatch(f"the database is at revision {found}, this program needs {HEAD}; run `harvester db upgrade`")
+    raise SchemaMismatch(
+        f"the database is at revision {found}, which no harvester up to this one ({HEAD}) has made; name another database"
+    )
 
 
-def upgrade(engine: Engine) -> Literal["created", "upgraded", None]:
+def upgrade(
+    engine: Engine, clock: Clock | None = None, *, version: str | None = None
+) -> Literal["created", "upgraded", None]:
     """Bring the schema up to this program's; what had to be done for that.
 
     Two processes may try at once: the second waits for the first one's transaction and finds the work done. Raises
-    `SchemaMismatch` for a database of a newer program.
+    `SchemaMismatch` for a database of a newer program, and for an older one that somebody works on. With `version`, raises
+    `StoreError` while a process of another version works, even where there is nothing to do.
     """
+    now = Moment.of((clock or SystemClock()).time())
     with engine.begin() as connection:
         found = current(connection)
+        others = processes.at_work(connection, now)
         if found == HEAD:
+            strange = [one for one in others if version not in (None, one.version)]
+            if strange:
+                raise StoreError(
+                    f"{processes.named(strange)} works on the database, and this is version {version}; {_STOP}"
+                )
             return None
         if found is not None and found not in REVISIONS:
             check(connection)
         strangers = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
         if found is None and strangers:
             raise SchemaMismatch(f"the database belongs to something else: it has the table `{strangers[0]}`")
+        if others:
+            raise SchemaMismatch(
+                f"the database is at revision {found}, older than this program's {HEAD}, and is not upgraded while "
+                f"{processes.named(others)} works on it; {_STOP}"
+            )
         _run(connection)
     return "upgraded" if found else "created"
 

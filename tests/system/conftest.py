@@ -82,6 +82,11 @@ class Harvester:
         [[value]] = self.rows(query)
         return value
 
+    def change(self, statement: str) -> None:
+        """Alter rows as another program would."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement)
+
     def expire_leases(self) -> None:
         """As if the time that a lease lasts had passed since its process was killed."""
         with closing(sqlite3.connect(self.database)) as connection, connection:
