@@ -8,6 +8,7 @@ import logging
 import signal
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, TypeGuard
 
 import structlog
@@ -23,9 +24,10 @@ from harvester.outcomes import Outcomes
 from harvester.progress import Progress
 from harvester.records import Absent
 from harvester.request import Request
-from harvester.store import outbox, queue, reads, runs
+from harvester.store import outbox, reads, retention, runs
 from harvester.store.holes import Holes, holes_of_run
 from harvester.store.moment import Moment
+from harvester.store.retention import Keep
 from harvester.store.runs import Run
 from harvester.worker import Report, Worker
 
@@ -110,8 +112,7 @@ async def _run(
     ):
         # Before anything is harvested, so that receivers that are new hear of what this run finds.
         await delivery.enrol()
-        while await parts.writer.call(lambda connection: queue.prune(connection, Moment.of(clock.time()))):
-            continue
+        await _tidied(parts, settings, clock)
         run = await parts.writer.call(
             lambda connection: runs.begin_run(
                 connection, request.fingerprint(pulls=pulls), request.jobs(pulls=pulls), Moment.of(clock.time())
@@ -145,6 +146,14 @@ async def _run(
         await asyncio.to_thread(_look_back, parts.reader, run, summary, request.fill, Moment.of(clock.time()))
     summary.seconds = clock.monotonic() - began
     return summary
+
+
+async def _tidied(parts: Parts, settings: Settings, clock: Clock) -> None:
+    """Remove what is left of old runs, so that their jobs are not in the way of this one's."""
+    keep = Keep.of(settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries)
+    current = retention.begin(keep, Moment.of(clock.time()), parts=("jobs", "runs"))
+    while not current.is_over:
+        current = await parts.writer.call(partial(retention.step, current=current))
 
 
 async def _work(worker: Worker, parts: Parts, run: Run, clock: Clock, progress: Progress, delivery: Delivery) -> None:

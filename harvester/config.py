@@ -50,7 +50,7 @@ class Settings:
     keep_jobs: str = "1d"
     """How long the rows of jobs that are done stay; then they are counted by the day and deleted."""
     keep_every_pull: str = "90d"
-    """How long observations of a pull count finer than one per UTC day stay."""
+    """How long observations of a pull count between the first and the last one of a UTC day stay."""
     keep_deliveries: str = "30d"
     """How long what was delivered stays in the outbox."""
     wal_mb: int = 1024

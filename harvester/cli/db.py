@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("db")
 def command() -> None:
-    """Upgrade, look at, check and back up the database."""
+    """Upgrade, look at, check, tidy and back up the database."""
 
 
 @command.command("upgrade")
@@ -73,6 +73,44 @@ def check(database: str | None, config: str | None, as_json: bool) -> int:
         for line in found or ["no damage found"]:
             click.echo(f"{settings.shown_database}: {line}")
     return 1 if found else 0
+
+
+@command.command("tidy")
+@settings_options
+@json_option
+def tidy(database: str | None, config: str | None, as_json: bool) -> None:
+    """Remove now what `[retention]` in the configuration lets go, a few rows at a time, while others work."""
+    from harvester.clock import SystemClock
+    from harvester.store import migrate, reads, retention
+    from harvester.store.moment import Moment
+
+    settings = _settings(database, config)
+    reads.answer(settings.database, lambda connection: None)
+    keep = retention.Keep.of(settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries)
+    current = retention.begin(keep, Moment.of(SystemClock().time()))
+    engine = _writer(settings)
+    try:
+        while not current.is_over:
+            with engine.begin() as connection:
+                migrate.check(connection)
+                current = retention.step(connection, current)
+    finally:
+        engine.dispose()
+    removed = {part: current.removed.get(part, 0) for part in retention.PARTS}
+    if as_json:
+        print_json({"database": settings.shown_database, "removed": removed})
+        return
+    told = ", ".join(f"{number} {_TIDIED[part]}" for part, number in removed.items() if number)
+    click.echo(f"{settings.shown_database}: {f'removed {told}' if told else 'nothing is old enough to go'}")
+
+
+_TIDIED = {
+    "jobs": "jobs",
+    "runs": "runs",
+    "pulls": "observations of pull counts",
+    "deliveries": "deliveries",
+    "names": "names that walks had met",
+}
 
 
 @command.command("backup")

@@ -31,20 +31,17 @@ from harvester.jobs import (
     Snooze,
     shard,
 )
+from harvester.store import work_days
 from harvester.store.listings import end_abandoned
-from harvester.store.moment import Moment
+from harvester.store.moment import Moment, text_of
 from harvester.store.statements import Statement, select_in
+from harvester.store.work_days import Ended
 
 LEASE_S = 30
 """A lease is renewed at a third of its life; what a killed process held is free again after this time."""
 
 MAX_RESCUES = 20
 """Far more kills than an operator's, far fewer than a job that ends its process forever would cause."""
-
-KEPT_S = 86_400
-"""How long the rows of jobs that are done stay."""
-
-PRUNED_AT_ONCE = 1000
 
 _LIVE = "state IN ('waiting', 'ready', 'running')"
 
@@ -154,19 +151,7 @@ _UNDER_WAY = Statement(
     """,
 )
 
-# Jobs of an unfinished run stay: what it has settled is not asked again.
-_PRUNE = Statement(
-    "before most",
-    """
-    SELECT j.id FROM jobs j WHERE j.state = 'done' AND j.finished_at < :before
-        AND NOT EXISTS (SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id
-            WHERE l.job_id = j.id AND r.finished_at IS NULL)
-    ORDER BY j.id LIMIT :most
-    """,
-)
-_FORGET = Statement("id", "DELETE FROM jobs WHERE id = :id")
-
-_IS_DEAD = Statement("id", "SELECT 1 FROM jobs WHERE id = :id AND state = 'dead'")
+_DEAD = Statement("id", "SELECT kind, finished_at, attempt FROM jobs WHERE id = :id AND state = 'dead'")
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Args)
@@ -316,26 +301,19 @@ def rescue(connection: Connection, now: Moment, *, owner: str = "") -> int:
 
 def revive(connection: Connection, job_id: int, now: Moment) -> Literal["ready", "live", "missing"]:
     """Make a dead job ready again, unless there is none of that id, or another live job asks for the same."""
-    if _IS_DEAD.first(connection, (job_id,)) is None:
+    if _DEAD.first(connection, (job_id,)) is None:
         return "missing"
     return "ready" if _REVIVE.run(connection, (job_id, now.text)) else "live"
 
 
 def drop(connection: Connection, job_id: int) -> bool:
-    """Delete a dead job; false when there is no such dead job."""
-    row = _IS_DEAD.first(connection, (job_id,))
+    """Delete a dead job and count it for its day; false when there is no such dead job."""
+    row = _DEAD.first(connection, (job_id,))
     if row is None:
         return False
+    work_days.count(connection, [Ended(row[0], "dead", text_of(row[1])[:10], int(row[2]))])
     _DROP_LINKS.run(connection, (job_id,))
     return _DROP.run(connection, (job_id,)) == 1
-
-
-def prune(connection: Connection, now: Moment) -> int:
-    """Delete some jobs that were done more than `KEPT_S` ago; how many, `PRUNED_AT_ONCE` at the most. Dead ones stay."""
-    ids = [(row[0],) for row in _PRUNE.all(connection, (instant(now.seconds - KEPT_S), PRUNED_AT_ONCE))]
-    _DROP_LINKS.many(connection, ids)
-    _FORGET.many(connection, ids)
-    return len(ids)
 
 
 @lru_cache(maxsize=256)

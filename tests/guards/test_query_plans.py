@@ -30,7 +30,19 @@ from harvester.records import (
     TagsSeen,
     WalkStep,
 )
-from harvester.store import answers, cadences, facts, looks, migrate, outbox, queue, runs, statements, vanishing
+from harvester.store import (
+    answers,
+    cadences,
+    facts,
+    looks,
+    migrate,
+    outbox,
+    queue,
+    retention,
+    runs,
+    statements,
+    vanishing,
+)
 from harvester.store.engine import database_url, open_writer
 from harvester.store.freshness import settle_known
 from harvester.store.gauges import read_gauges
@@ -194,6 +206,18 @@ def stored_later(*records: Any) -> Callable[[Connection], object]:
 
 def known(kind: jobs.Kind, args: Args) -> Callable[[Connection], object]:
     return lambda connection: settle_known(connection, [job(kind, args)], NOW)
+
+
+def tidied(part: retention.Part) -> Callable[[Connection], object]:
+    """The steps of a round in which everything is old."""
+    keep = retention.Keep(0, 0, 0)
+
+    def steps(connection: Connection) -> None:
+        current = retention.begin(keep, Moment.of(NOW.seconds + 90 * 86_400), parts=(part,))
+        while not current.is_over:
+            current = retention.step(connection, current)
+
+    return steps
 
 
 # What is done, and an index that has to be in the plan of one of its statements.
@@ -422,6 +446,16 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         lambda c: answers.matching(c, "sha256:i9", 6),
         "SEARCH images USING INDEX ix_images_config_digest (config_digest>? AND config_digest<?)",
     ),
+    "jobs that were done long ago": (tidied("jobs"), "SEARCH j USING INTEGER PRIMARY KEY (rowid>?)"),
+    "the runs of jobs that were done": (tidied("jobs"), "SEARCH l USING INDEX ix_run_jobs_job_id (job_id=?)"),
+    "runs without jobs": (tidied("runs"), "SEARCH l USING PRIMARY KEY (run_id=?)"),
+    "pull counts that are finer than a day": (
+        tidied("pulls"),
+        "SEARCH p USING PRIMARY KEY (repository_id=? AND observed_at>? AND observed_at<?)",
+    ),
+    "deliveries that arrived": (tidied("deliveries"), "SEARCH d USING INTEGER PRIMARY KEY (rowid>?)"),
+    "names that nobody asks for": (tidied("names"), "SEARCH listing_names USING PRIMARY KEY (listing_id>?)"),
+    "jobs of a walk": (tidied("names"), "SEARCH j USING INDEX ix_jobs_key (key>? AND key<?)"),
     "where a digest was seen": (
         lambda c: answers.places(c, "sha256:i9", 100),
         "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",

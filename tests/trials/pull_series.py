@@ -1,7 +1,8 @@
 """The recorded pull series through the store: every observation kept, and every flag of `v_pull_daily` counted a second way.
 
 `python -m tests.trials.pull_series --data DIR`, where DIR holds `pull-history.json.gz`. Everything is stored twice: every
-observation (`history.pull_interval` at 0), and one a day, for which the events are counted.
+observation (`history.pull_interval` at 0), and one a day, for which the events are counted. Then of the first all days are thinned
+(`retention.pulls`), and `v_pull_daily` has to say of each day what it said before, but for the number of samples.
 
 Some recorded stamps are bare dates, and a date may be there twice. A bare date says which day it was and nothing else, so its
 observations are put at the first seconds of that day, in the order in which they were recorded: none is lost, none leaves its day.
@@ -27,7 +28,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from harvester.records import Repository
-from harvester.store import migrate
+from harvester.store import migrate, retention
 from harvester.store.engine import database_url, open_writer
 from harvester.store.moment import Moment
 from harvester.store.repositories import store_repositories
@@ -92,6 +93,14 @@ def store(connection: Connection, series: Iterable[Series], interval_s: int) -> 
             at_once.setdefault(at, []).append(seen)
     for at in sorted(at_once):
         store_repositories(connection, at_once[at], Moment.of(at), interval_s)
+
+
+def thin(connection: Connection) -> None:
+    """Let go of what is finer than a day, of all days."""
+    now = Moment.of(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+    current = retention.begin(retention.Keep(None, 0, None), now)
+    while not current.is_over:
+        current = retention.step(connection, current)
 
 
 def kept(connection: Connection, full_name: str) -> list[tuple[int, int]]:
@@ -211,6 +220,8 @@ class Outcome:
     """By flag: `high` and `low` where there is none."""
     wrong: list[str]
     """What is not as it was recorded, or not as it was counted the second way."""
+    thinned: int = 0
+    """Observations between the first and the last one of a day, which go in the end."""
 
 
 def tried(data: Path, folder: Path) -> list[Outcome]:
@@ -234,6 +245,15 @@ def tried(data: Path, folder: Path) -> list[Outcome]:
             outcomes.append(
                 Outcome(one.full_name, len(one.points), len(rows), flags, len(one.doubled), Counter(), wrong)
             )
+        before = [daily(connection, one.full_name) for one in series]
+        all_of_it = connection.begin_nested()
+        thin(connection)
+        for one, rows, outcome in zip(series, before, outcomes, strict=True):
+            outcome.thinned = len(one.points) - len(kept(connection, one.full_name))
+            thinned = daily(connection, one.full_name)
+            if thinned != [row._replace(samples=min(row.samples, 2)) for row in rows]:
+                outcome.wrong.append("days after thinning")
+        all_of_it.rollback()
     with opened(folder / "daily.db") as connection:
         store(connection, series, DAY_S)
         for one, outcome in zip(series, outcomes, strict=True):
@@ -293,14 +313,15 @@ def main(arguments: list[str] | None = None, say: Callable[[str], object] = prin
         outcomes = tried(options.data, Path(folder))
         seconds = seconds_of_question(Path(folder) / "all.db", "library/redis")
     say(
-        f"{'repository':41}{'stored':>7}{'days':>6}{'doubled':>8}"
+        f"{'repository':41}{'stored':>7}{'thinned':>8}{'days':>6}{'doubled':>8}"
         + "".join(f"{flag:>9}" for flag in FLAGS)
         + "  events"
     )
     for one in outcomes:
         told = ", ".join(f"{count} {name}" for name, count in sorted(one.events.items()))
         flags = "".join(f"{one.flags[flag] or '-':>9}" for flag in FLAGS)
-        say(f"{one.full_name:41}{one.observations:>7}{one.days:>6}{one.doubled or '-':>8}{flags}  {told or '-'}")
+        numbers = f"{one.observations:>7}{one.thinned or '-':>8}{one.days:>6}{one.doubled or '-':>8}"
+        say(f"{one.full_name:41}{numbers}{flags}  {told or '-'}")
         for wrong in one.wrong:
             say(f"  WRONG: {wrong}")
     amiss = sum(bool(one.wrong) for one in outcomes)

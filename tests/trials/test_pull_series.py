@@ -45,6 +45,13 @@ def test_every_observation_is_kept_and_every_flag_is_as_it_was_counted_a_second_
 
 
 @needs_recordings
+def test_thinning_takes_most_observations_of_finer_series_and_changes_no_day(outcomes: dict[str, Outcome]) -> None:
+    assert "days after thinning" not in [wrong for one in outcomes.values() for wrong in one.wrong]
+    assert outcomes["library/redis"].thinned == 16272, "of 17791"
+    assert sum(one.thinned > 0 for one in outcomes.values()) == 8
+
+
+@needs_recordings
 def test_the_known_oddities_of_the_series_are_flagged(outcomes: dict[str, Outcome]) -> None:
     total: Counter[str] = sum((one.flags for one in outcomes.values()), Counter())
     assert total["decrease"] == 3

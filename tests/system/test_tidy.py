@@ -1,0 +1,37 @@
+"""`harvester db tidy`: what it removes it says, and nothing twice."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fakehub import FakeHub
+from tests.system.conftest import Harvester
+
+
+def test_tidy_removes_what_is_old_and_counts_it(harvester: Harvester, small: FakeHub) -> None:
+    assert harvester.run(small, "backfill", "official").returncode == 0
+    jobs = harvester.one("SELECT count(*) FROM jobs")
+    nothing = harvester.run(None, "db", "tidy")
+    assert (nothing.returncode, nothing.stderr) == (0, "")
+    assert "nothing is old enough to go" in nothing.stdout
+    harvester.change("UPDATE jobs SET created_at = '2026-01-01T00:00:00Z', finished_at = '2026-01-02T03:04:05Z'")
+    harvester.change("UPDATE runs SET finished_at = '2026-01-02T03:04:05Z'")
+    told = json.loads(harvester.run(None, "db", "tidy", "--json").stdout)["removed"]
+    assert told == {"jobs": jobs, "runs": 1, "pulls": 0, "deliveries": 0, "names": 0}
+    assert harvester.rows("SELECT day, state, sum(jobs) FROM work_days GROUP BY 1, 2") == [("2026-01-02", "done", jobs)]
+    assert harvester.one("SELECT count(*) FROM run_jobs") == 0
+    assert "nothing is old enough" in harvester.run(None, "db", "tidy").stdout
+
+
+def test_a_backfill_begins_by_removing_what_old_runs_left(harvester: Harvester, small: FakeHub) -> None:
+    assert harvester.run(small, "backfill", "nginx").returncode == 0
+    harvester.change("UPDATE jobs SET created_at = '2026-01-01T00:00:00Z', finished_at = '2026-01-02T03:04:05Z'")
+    assert harvester.run(small, "backfill", "nginx").returncode == 0
+    assert harvester.one("SELECT count(*) FROM jobs WHERE finished_at < '2026-01-03'") == 0
+    assert harvester.one("SELECT sum(jobs) FROM work_days") > 0
+
+
+def test_tidy_makes_no_database(harvester: Harvester) -> None:
+    harvester.database.unlink()
+    done = harvester.run(None, "db", "tidy")
+    assert (done.returncode, harvester.database.exists()) == (2, False)
