@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -21,10 +22,16 @@ from harvester.clock import Clock
 from harvester.composition import Parts, assembled, worker_of
 from harvester.config import Settings
 from harvester.delivery import opened
-from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, StoreError
+from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, SchemaMismatch, StoreError
+from harvester.health import HealthServer
+from harvester.metrics import Metrics
+from harvester.outcomes import Outcomes
 from harvester.scheduler import Scheduler
+from harvester.store import migrate
+from harvester.store.gauges import Gauges
 from harvester.systemd import Notifier
 from harvester.timetable import Duty, Timetable
+from harvester.vitals import Vitals
 from harvester.wire.permits import Budget
 from harvester.wire.transport import Inner
 from harvester.worker import Report, Worker
@@ -42,6 +49,12 @@ PULSE_S = 5.0
 
 WAIT_S = (5.0, 15.0, 60.0)
 """How long it waits before it tries a database that failed again; the last one from then on."""
+
+BEAT_S = 10.0
+"""How often it commits something whatever else there is to do."""
+
+TOLD_S = 15.0
+"""How often the service manager's status line is renewed."""
 
 JUMP_S = 2.0
 """A clock that moved so much against the time that passed has jumped."""
@@ -63,23 +76,36 @@ class Daemon:
     inner: Inner | None = None
     """Answers in place of the network."""
     timetable: Callable[[Sequence[Duty]], Timetable] = Timetable
+    vitals: Vitals = field(init=False)
+    metrics: Metrics = field(init=False)
     is_stopping: bool = field(default=False, init=False)
     is_interrupted: bool = field(default=False, init=False)
-    is_ready: bool = field(default=False, init=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set when the generation is to end."""
     _worker: Worker | None = field(default=None, init=False)
+    _outcomes: Outcomes = field(init=False)
     _is_anonymous: bool = field(default=False, init=False)
     """Whether the credential was refused and the far end is asked without."""
 
+    def __post_init__(self) -> None:
+        self.vitals = Vitals(self.clock)
+        self.metrics = Metrics(self.clock, revision=migrate.HEAD)
+        self.metrics.follow(last_commit=lambda: self.vitals.committed_at, is_ready=self.vitals.why_not_ready)
+        self._outcomes = Outcomes(self.clock)
+
     async def serve(self, engine: Engine) -> None:
-        """Generation after generation until `stop`. Raises `ConfigError` for what cannot even begin."""
+        """Generation after generation until `stop`.
+
+        Raises `ConfigError` for what cannot even begin, `SchemaMismatch` when somebody upgraded the database meanwhile.
+        """
         while not self.is_stopping:
             self._news.clear()
             try:
                 await self._generation(engine)
             except CredentialsRefused as error:
                 self._go_on_anonymously(error)
+            except SchemaMismatch:
+                raise
             except StoreError as error:
                 # Nothing could be opened, or the file failed for good: from the beginning, when it can be used again.
                 await self._wait_for(error, 0)
@@ -92,6 +118,7 @@ class Daemon:
                 self._worker.hurry()
             return
         self.is_stopping = True
+        self.vitals.stage = "stopping"
         log.info("daemon.stopping", next="finishing what is being asked; once more to stop at once")
         self.notifier.stopping("finishing what is being asked")
         self._end_generation()
@@ -107,9 +134,10 @@ class Daemon:
                 raise ConfigError("the database cannot change while the daemon runs; restart it for that")
         except ConfigError as error:
             log.error("config.refused", reason=error.message, next="the configuration before stays in force")
-            self.notifier.ready(f"a configuration was refused: {error.message}")
+            self.notifier.ready(f"{self.vitals.text}; a new configuration was refused")
             return
         self.settings, self.credential, self._is_anonymous = settings, credential, False
+        self.vitals.stage = "reloading"
         log.info("config.reloaded")
         self._end_generation()
 
@@ -132,55 +160,79 @@ class Daemon:
 
     async def _generation(self, engine: Engine) -> None:
         credential = None if self._is_anonymous else self.credential
+        settings = self.settings
         async with AsyncExitStack() as stack:
-            parts = await stack.enter_async_context(
-                assembled(self.settings, engine, self.clock, credential=credential, on_hold=_held, inner=self.inner)
+            health = HealthServer(
+                settings.metrics_listen, self.metrics.text, self.vitals.why_not_alive, self.vitals.why_not_ready
             )
-            delivery = await stack.enter_async_context(opened(self.settings, parts.writer, parts.reader, self.clock))
+            health.start()
+            stack.callback(health.close)
+            self.metrics.bound(wal_bytes=settings.wal_mb << 20, free_bytes=settings.keep_free_mb << 20)
+            parts = await stack.enter_async_context(
+                assembled(
+                    settings,
+                    engine,
+                    self.clock,
+                    credential=credential,
+                    on_hold=_held,
+                    on_answer=self.metrics.answered,
+                    inner=self.inner,
+                    command="run",
+                )
+            )
+            delivery = await stack.enter_async_context(opened(settings, parts.writer, parts.reader, self.clock))
             await delivery.enrol()
             scheduler = Scheduler(
                 parts.writer,
                 parts.reader,
                 self.clock,
-                self.settings,
+                settings,
                 on_begun=self._hint,
+                on_gauges=self._measured,
                 fill="account" if credential else None,
             )
             await scheduler.take_over()
+            self.vitals.committed()
+            self.vitals.targets = sum(len(watch.targets) for watch in settings.watch)
             timetable = self.timetable(scheduler.duties())
             timetable.start()
             stack.callback(timetable.stop)
             beside = [
                 asyncio.create_task(delivery.keep_on()),
+                asyncio.create_task(self._beat(parts)),
                 asyncio.create_task(self._pulse(scheduler, timetable)),
             ]
             stack.push_async_callback(_cancelled, beside)
-            self.is_ready = True
-            self.notifier.ready(self._state())
-            log.info("daemon.ready", version=__version__, login=credential is not None)
-            await self._work(parts)
+            if not self.is_stopping:
+                self.vitals.stage, self.vitals.trouble = "working", ""
+                self.notifier.ready(self.vitals.text)
+                log.info("daemon.ready", version=__version__, login=credential is not None)
+            try:
+                await self._work(parts)
+            finally:
+                self._outcomes.tell_repeated(is_last=True)
 
     async def _work(self, parts: Parts) -> None:
         """The worker, and another one after each failure, until the generation is to end."""
         failures = 0
         while not self._news.is_set():
             worker = self._worker = worker_of(parts, self.clock, run_id=None, on_report=self._report, idle_s=IDLE_S)
-            if self._news.is_set():
-                worker.drain()
             limit = asyncio.create_task(self._hurry_late(worker))
+            began = self.clock.monotonic()
+            error: HarvesterError | None = None
             try:
                 await worker.run(_never)
                 error = worker.fatal
             except StoreError as failure:
                 error = failure
             finally:
-                self._worker = None
+                self._worker = self.vitals.renewed_at = None
                 limit.cancel()
-            if isinstance(error, CredentialsRefused):
+            if isinstance(error, CredentialsRefused | SchemaMismatch):
                 raise error
             if error is not None:
+                failures = failures + 1 if self.clock.monotonic() - began < WAIT_S[-1] else 0
                 await self._wait_for(error, failures)
-                failures += 1
 
     async def _hurry_late(self, worker: Worker) -> None:
         await self._news.wait()
@@ -190,38 +242,61 @@ class Daemon:
 
     async def _wait_for(self, error: HarvesterError, failures: int) -> None:
         pause = WAIT_S[min(failures, len(WAIT_S) - 1)]
+        before = self.vitals.stage
+        self.vitals.stage, self.vitals.trouble = "waiting", error.message
+        self.notifier.status(self.vitals.text)
         log.error("daemon.waiting", reason=error.message, in_s=pause, next="then tried again; nothing is lost")
         waiting = asyncio.create_task(self.clock.sleep(pause))
         news = asyncio.create_task(self._news.wait())
         await asyncio.wait([waiting, news], return_when=asyncio.FIRST_COMPLETED)
-        for task in (waiting, news):
-            task.cancel()
+        await _cancelled([waiting, news])
+        if self.vitals.stage == "waiting":
+            self.vitals.stage, self.vitals.trouble = before, ""
+
+    async def _beat(self, parts: Parts) -> None:
+        """Commit something real again and again: what is read from it is that the service is alive."""
+        while True:
+            try:
+                await parts.announce(self.clock)
+                self.vitals.committed()
+            except SchemaMismatch as error:
+                log.error("database.upgraded", reason=error.message)
+                self._end_generation()
+            except StoreError as error:
+                log.debug("beat.missed", reason=error.message)
+            await self.clock.sleep(BEAT_S)
 
     async def _pulse(self, scheduler: Scheduler, timetable: Timetable) -> None:
         """Notice clocks that jump, and tell the service manager that all is well while it is."""
         offset = self.clock.time() - self.clock.monotonic()
+        watchdog_s = self.notifier.watchdog_s
+        pause = PULSE_S if watchdog_s is None else min(PULSE_S, watchdog_s / 3)
+        told = self.clock.monotonic()
         while True:
-            await self.clock.sleep(PULSE_S)
-            jumped = self.clock.time() - self.clock.monotonic() - offset
+            await self.clock.sleep(pause)
+            now = self.clock.monotonic()
+            jumped = self.clock.time() - now - offset
             offset += jumped
             if abs(jumped) >= JUMP_S:
-                log.warning("clock.jumped", by_s=round(jumped), next="dates are looked at anew")
+                log.warning("clock.jumped", by_s=round(jumped), next="all dates are looked at anew")
                 timetable.set_right()
-                await self._quietly(scheduler.set_right())
-            self.notifier.status(self._state())
+                await Duty("dates", 0.0, scheduler.set_right).once()
+            if self._worker is not None:
+                self.vitals.renewed_at = self._worker.renewed_at
+            self.vitals.stretch = scheduler.stretch
+            if watchdog_s is not None and self.vitals.is_moving(max(3 * BEAT_S, watchdog_s / 2)):
+                self.notifier.watchdog()
+            if now - told >= TOLD_S:
+                told = now
+                self.notifier.status(self.vitals.text)
 
-    async def _quietly(self, act: object) -> None:
-        try:
-            await act  # type: ignore[misc]
-        except StoreError as error:
-            log.warning("duty.put_off", reason=error.message)
-
-    def _state(self) -> str:
-        targets = sum(len(watch.targets) for watch in self.settings.watch)
-        return f"{targets} targets watched"
+    def _measured(self, gauges: Gauges) -> None:
+        self.vitals.gauges = gauges
+        self.metrics.show(gauges)
 
     def _report(self, report: Report) -> None:
-        log.info("job.settled", key=report.job.key, outcome=type(report.outcome).__name__)
+        self._outcomes.note(report)
+        self.metrics.report(report)
 
 
 async def run(daemon: Daemon, engine: Engine) -> None:
@@ -246,7 +321,7 @@ async def _never() -> bool:
     return False
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

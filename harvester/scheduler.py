@@ -20,10 +20,12 @@ from harvester.config import Settings
 from harvester.jobs import Fill, NewJob
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
-from harvester.store import queue, runs, watches
+from harvester.store import cadences, looks, queue, reads, retention, runs, watches
+from harvester.store.gauges import Gauges, read_gauges
 from harvester.store.moment import Moment
 from harvester.store.reading import read
 from harvester.store.writer import Writer
+from harvester.targets import Target
 from harvester.timetable import Duty
 
 log = structlog.get_logger(__name__)
@@ -31,8 +33,15 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 SWEEP_S = 5.0
-REPLAN_S = 600.0
+MEASURE_S = 15.0
+REPLAN_S = 300.0
 TIDY_S = 1800.0
+
+LOOKS_AT_ONCE = 100
+
+MOST_STRETCH = 1000.0
+TOLD_STRETCH = 0.1
+"""A stretch that differs by so much from what was said last is said again."""
 
 QUEUED_ENOUGH = 2_000
 """Ready jobs beyond which no more is begun: what is due waits in its own row, the latest in proportion to its cadence first."""
@@ -48,7 +57,11 @@ class Scheduler:
     settings: Settings
     on_begun: Callable[[], None]
     """Told when there are new jobs."""
+    on_gauges: Callable[[Gauges], None]
     fill: Fill = None
+    gauges: Gauges | None = field(default=None, init=False)
+    """The last reading."""
+    _thinned_before: int = field(default=0, init=False)
     stretch: float = 1.0
     """By how much all passes are further apart than configured; 1 where the budget meets them."""
     _said_stretch: float = field(default=1.0, init=False)
@@ -56,6 +69,8 @@ class Scheduler:
     def duties(self) -> tuple[Duty, ...]:
         """What is to be done, and how often."""
         return (
+            Duty("measure", MEASURE_S, self.measure),
+            Duty("replan", REPLAN_S, self.replan),
             Duty("sweep", SWEEP_S, self.sweep),
             Duty("tidy", TIDY_S, self.tidy),
         )
@@ -86,8 +101,14 @@ class Scheduler:
         ended, room = await self._read(partial(_sight, now=now))
         if ended:
             await self._write(partial(runs.finish_runs, now=now))
-        if room <= 0 or not await self._read(partial(watches.is_due, now=now)):
+        if room <= 0:
             return
+        if await self._read(partial(watches.is_due, now=now)):
+            await self._begin_passes(now)
+        if await self._read(partial(looks.is_due, now=now)):
+            await self._begin_looks(now, min(room, LOOKS_AT_ONCE))
+
+    async def _begin_passes(self, now: Moment) -> None:
         passes = await self._write(partial(watches.begin_passes, now=now, ask=self._whole_pass, stretch=self.stretch))
         for begun in passes:
             _tell("pass.begun", begun)
@@ -97,15 +118,90 @@ class Scheduler:
         if passes or counts:
             self.on_begun()
 
+    async def _begin_looks(self, now: Moment, most: int) -> None:
+        def begin(connection: Connection) -> list[looks.Look]:
+            found = looks.due_looks(connection, now, most)
+            queue.enqueue(connection, self._looks(found), now, runs=(), fresh_after=now.text)
+            return found
+
+        if begun := await self._write(begin):
+            names = [look.full_name for look in begun]
+            log.info("looks.begun", repositories=len(begun), names=names[:5], late_s=max(one.late_s for one in begun))
+            self.on_begun()
+
+    async def replan(self) -> None:
+        """Share out the budget anew by what was seen since."""
+        for ask in (cadences.cover, partial(cadences.observe, now=self._now)):
+            for step in await self._read(ask):
+                await self._write(step)
+        rate = await self._read(self._requests_per_s)
+        plan = await self._read(partial(cadences.replan, now=self._now, requests_per_s=rate))
+        for step in plan.steps:
+            await self._write(step)
+        self._stretch(plan)
+
+    def _stretch(self, plan: cadences.Replanned) -> None:
+        before, self.stretch = self.stretch, min(plan.stretch, MOST_STRETCH)
+        told = {
+            "wanted_per_min": round(plan.demand_per_s * 60, 1),
+            "allowed_per_min": round(plan.capacity_per_s * 60, 1),
+        }
+        if self.stretch > 1 and abs(self.stretch / self._said_stretch - 1) >= TOLD_STRETCH:
+            log.warning(
+                "cadence.stretched",
+                factor=round(self.stretch, 2),
+                **told,
+                next="every pass comes that much later; watch less, lengthen `every`, or sign in",
+            )
+            self._said_stretch = self.stretch
+        elif self.stretch == 1 and before > 1:
+            log.info("cadence.met", **told, reason="the budget meets every cadence again")
+            self._said_stretch = 1.0
+        log.debug("cadence.planned", repositories=plan.repositories, between=plan.between, **told)
+
+    async def measure(self) -> None:
+        """Read how everything stands, for whoever watches the service."""
+        self.gauges = await self._read(partial(read_gauges, now=self._now, earlier=self.gauges))
+        self.on_gauges(self.gauges)
+
     async def tidy(self) -> None:
-        """Delete what was kept long enough, a batch at a time."""
-        while await self._write(partial(queue.prune, now=self._now)):
-            continue
+        """Let go of what was kept long enough, a few rows at a time."""
+        keep = retention.Keep.of(self.settings.keep_jobs, self.settings.keep_every_pull, self.settings.keep_deliveries)
+        current = retention.begin(keep, self._now, thinned_before=self._thinned_before)
+        while not current.is_over:
+            current = await self._write(partial(retention.step, current=current))
+        self._thinned_before = current.thins_before
+        if removed := {part: number for part, number in current.removed.items() if number}:
+            log.info("database.tidied", **removed)
+
+    def _looks(self, found: Sequence[looks.Look]) -> list[NewJob]:
+        groups: dict[tuple[str, str], list[Target]] = {}
+        for look in found:
+            groups.setdefault((look.tags, look.layers), []).append(Target("repository", look.full_name))
+        jobs: list[NewJob] = []
+        for (tags, layers), targets in groups.items():
+            request = Request(tuple(sorted(targets)), TagPolicy(tags), LayerPolicy(layers), depth="look")
+            jobs += request.jobs(pulls=self._pulls)
+        return jobs
+
+    def _requests_per_s(self, connection: Connection) -> float:
+        """What the Hub's budget allows on all routes together."""
+        pace = paces(self.settings)["hub"]
+        identity = "account" if self.fill == "account" else "anonymous"
+        told = [
+            max(0.0, one.allowed - one.others) / one.window_s
+            for one in reads.budgets(connection)
+            if one.budget == "hub" and one.identity == identity
+        ]
+        return sum(told) if told else pace.limit / pace.window_s
+
+    @property
+    def _pulls(self) -> bool:
+        return paces(self.settings)["pulls"].limit > 0
 
     def _whole_pass(self, group: watches.Group) -> tuple[str, Sequence[NewJob]]:
         request = Request(group.targets, TagPolicy(group.tags), LayerPolicy(group.layers), self.fill)
-        pulls = paces(self.settings)["pulls"].limit > 0
-        return request.fingerprint(pulls=pulls), request.jobs(pulls=pulls)
+        return request.fingerprint(pulls=self._pulls), request.jobs(pulls=self._pulls)
 
     @property
     def _now(self) -> Moment:

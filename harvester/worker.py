@@ -99,6 +99,8 @@ class Worker:
     chance: Callable[[], float] = random.random
     fatal: HarvesterError | None = None
     """Why there is no going on at all: no route can be used, or none that the jobs left belong to."""
+    renewed_at: float = field(default=0.0, init=False)
+    """When leases were last renewed, in seconds of the monotonic clock."""
     _ways: list[Way] = field(init=False)
     _troubles: list[Trouble] = field(init=False)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNSETTLED))
@@ -108,6 +110,7 @@ class Worker:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.renewed_at = self.clock.monotonic()
         self._troubles = [
             Trouble(route=route.name, may_give_up=self.run_id is not None, on_given_up=self._gave_up)
             for route in self.routes
@@ -358,7 +361,7 @@ class Worker:
                 await self.writer.call(
                     lambda connection: queue.renew(connection, Moment.of(self.clock.time()), owner=self.owner)
                 )
-                failures = 0
+                failures, self.renewed_at = 0, self.clock.monotonic()
             except StoreError:
                 failures += 1
                 if failures >= 2:

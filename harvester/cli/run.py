@@ -23,7 +23,6 @@ def command(database: str | None, config: str | None, migrate: bool, log_format:
     """
     import asyncio
     import os
-    import sys
 
     from harvester import config as configuration
     from harvester import log
@@ -40,12 +39,13 @@ def command(database: str | None, config: str | None, migrate: bool, log_format:
     from harvester.composition import open_store
     from harvester.daemon import Daemon
     from harvester.daemon import run as serve
-    from harvester.systemd import Notifier
+    from harvester.systemd import Notifier, is_under_systemd
 
-    form = log_format or ("console" if sys.stderr.isatty() else "json")
-    log.configure(form="json" if form == "json" else "console", is_quiet=False)
-    engine = open_store(settings, may_upgrade=migrate)
-    daemon = Daemon(load, settings, credential, SystemClock(), Notifier.from_environment(os.environ))
+    form: log.Form | None = "json" if log_format == "json" or is_under_systemd(os.environ) else None
+    log.configure(form="console" if log_format == "console" else form, is_quiet=False)
+    clock = SystemClock()
+    engine = open_store(settings, clock, may_upgrade=migrate)
+    daemon = Daemon(load, settings, credential, clock, Notifier.from_environment(os.environ))
     try:
         asyncio.run(serve(daemon, engine))
     finally:

@@ -28,6 +28,7 @@ _DUE = Statement(
     ORDER BY r.next_check_at LIMIT :most
     """,
 )
+_IS_DUE = Statement("now", "SELECT 1 FROM repositories WHERE next_check_at <= :now LIMIT 1")
 _SET = Statement("next repository_id", "UPDATE repositories SET next_check_at = :next WHERE id = :repository_id")
 
 
@@ -42,6 +43,11 @@ class Look:
     watch_id: int
     late_s: int
     """Seconds since it was due."""
+
+
+def is_due(connection: Connection, now: Moment) -> bool:
+    """Whether a repository is due for a look."""
+    return _IS_DUE.first(connection, (now.text,)) is not None
 
 
 def due_looks(connection: Connection, now: Moment, most: int) -> list[Look]:

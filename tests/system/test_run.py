@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 
+from harvester.store.engine import database_url, open_writer
 from tests.fakehub import FakeHub, Limits, World
+from tests.guards.test_migrations import step
 from tests.system.conftest import FAST, Harvester, repeated
 from tests.system.service import configure, served
 
@@ -78,15 +79,9 @@ def test_ctrl_c_ends_it_with_130(harvester: Harvester, small: FakeHub) -> None:
 def test_an_older_database_is_refused_with_3_unless_it_may_migrate(harvester: Harvester, small: FakeHub) -> None:
     configure(harvester.folder, QUICK.format("nginx"))
     assert harvester.run(small, "db", "upgrade").returncode == 0
-    connection = sqlite3.connect(harvester.database)
-    with connection:
-        connection.execute("DROP TABLE work_days")
-        connection.execute("DROP TABLE processes")
-        connection.execute("DROP TABLE cadences")
-        connection.execute("DROP TABLE watches")
-        connection.execute("DROP INDEX ix_repositories_next_check_at")
-        connection.execute("UPDATE alembic_version SET version_num = '0004'")
-    connection.close()
+    engine = open_writer(database_url(str(harvester.database)))
+    step(engine, "0004", down=True)
+    engine.dispose()
     refused = harvester.run(small, "run")
     assert refused.returncode == 3
     assert "db upgrade" in refused.stderr

@@ -126,6 +126,7 @@ class _Stage:
             hub_url=self.hub.hub_url,
             auth_url=self.hub.auth_url,
             registry_url=self.hub.registry_url,
+            metrics_listen="off",
             watch=self.watched,
         )
         self.week = Week()
