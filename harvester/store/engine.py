@@ -7,7 +7,6 @@ wrote in between, whatever the busy timeout says.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sqlite3
@@ -64,8 +63,8 @@ def open_reader(url: URL) -> Engine:
     path = Path(url.database or "")
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
-    _check_folder(path)
     _check_file(path)
+    _check_folder(path)
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
@@ -94,31 +93,45 @@ def _create_file(url: URL) -> None:
         for folder in reversed([path.parent, *path.parent.parents]):
             if not folder.exists():
                 folder.mkdir(mode=0o700)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        _touch(path)
     except OSError as error:
         raise ConfigError(f"cannot create the database at {path}: {error.strerror or error}") from error
-    if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
-        number = errno.EISDIR if path.is_dir() else errno.EACCES
-        raise ConfigError(f"cannot create the database at {path}: {os.strerror(number)}")
     _check_file(path)
 
 
-def _check_file(path: Path) -> None:
-    """Raise `ConfigError` unless the file is empty or SQLite's.
-
-    SQLite itself is asked. Whoever opens a file by other means and closes it again drops all locks that the connections of this
-    process hold on it: the next process to close the database would take itself for the last one and remove the log in use.
-    """
-    if not os.access(path, os.R_OK):
-        raise ConfigError(f"cannot read the database at {path}: {os.strerror(errno.EACCES)}")
+def _touch(path: Path) -> None:
+    """Create the file, readable by its owner only, unless it is there. Raises `OSError`, also where it may not be written."""
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        # Not opened to see whether it may be: see `_check_file`.
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
+def _check_file(path: Path) -> None:
+    """Raise `ConfigError` unless SQLite could read the file, or it is empty.
+
+    SQLite itself has to look: POSIX drops all locks that this process has on a file as soon as it closes a descriptor of that file
+    that SQLite does not know of. Without them another process takes itself for the last one and removes the log under our feet.
+    """
+    try:
+        if path.stat().st_size == 0:
+            return
+    except OSError as error:
+        raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
             connection.execute("PRAGMA schema_version").fetchone()
+        finally:
+            connection.close()
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise ConfigError(f"{path} is not an SQLite database") from error
-        # What else there is, the engine's own connection says.
+        raise ConfigError(f"cannot read the database at {path}: {error}") from error
 
 
 def _check_folder(path: Path) -> None:
@@ -126,7 +139,7 @@ def _check_folder(path: Path) -> None:
     index = Path(f"{path}-shm")
     if index.exists() or os.access(path.parent, os.W_OK):
         return
-    # Nobody in this process can have the file open: SQLite could not put its index beside it.
+    # Without an index nobody has it open in this process either.
     with path.open("rb") as file:
         head = file.read(_WAL_VERSION_AT + 1)
     if head[_WAL_VERSION_AT:] == b"\2":
