@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from harvester.errors import ConfigError
+
+Built = TypeVar("Built")
 
 LONGEST_S = 365 * 86_400
 """Seconds that most durations may be at the most."""
@@ -65,23 +67,73 @@ def address_parts(text: str) -> SplitResult:
     return parts
 
 
-def tables_of(value: Any, checks: Mapping[str, Callable[[Any], Any]]) -> list[dict[str, Any]]:
-    """The tables of a list, each value checked. Raises `ValueError` that begins with the number of the table, from 1."""
+class KeyRefused(ValueError):
+    """What a key of a table takes, or that it is missing; `key` is the one that it is about."""
+
+    def __init__(self, key: str, says: str) -> None:
+        super().__init__(says)
+        self.key = key
+
+
+class Wrong(NamedTuple):
+    """What is wrong with one table of a list."""
+
+    number: int
+    """Of the table, from 1."""
+    key: str | None
+    """The key that it is about; null for the table itself."""
+    says: str
+
+
+class TablesRefused(ValueError):
+    """All that is wrong with the tables of a list."""
+
+    def __init__(self, wrong: Sequence[Wrong]) -> None:
+        super().__init__("; ".join(f"{one.number}: {one.says}" for one in wrong))
+        self.wrong = tuple(wrong)
+
+
+def tables_of(
+    value: Any, checks: Mapping[str, Callable[[Any], Any]], build: Callable[[int, dict[str, Any]], Built]
+) -> tuple[Built, ...]:
+    """What `build` makes of each table's number and checked values; it raises `KeyRefused` for what does not go together.
+
+    Raises `TablesRefused` with all that is wrong with any of the tables, `ValueError` for what is no list.
+    """
     if not isinstance(value, list):
         raise ValueError("takes a list of tables: two brackets around its name, and under that its keys")
-    rows: list[dict[str, Any]] = []
+    found: list[Built] = []
+    wrong: list[Wrong] = []
     for number, table in enumerate(value, 1):
         if not isinstance(table, dict):
-            raise ValueError(f"{number}: takes a table with the keys {', '.join(f'`{key}`' for key in checks)}")
-        if unknown := [key for key in table if key not in checks]:
-            raise ValueError(f"{number}: " + "; ".join(unknown_key(key, list(checks)) for key in unknown))
-        row: dict[str, Any] = {}
-        for key, one in table.items():
+            wrong.append(Wrong(number, None, f"takes a table with the keys {', '.join(f'`{key}`' for key in checks)}"))
+            continue
+        row, refused = _row(table, checks)
+        if not refused:
             try:
-                row[key] = checks[key](one)
-            except ValueError as error:
-                raise ValueError(f"{number}: {key}: {error}") from error
-            except ConfigError as error:
-                raise ValueError(f"{number}: {error}") from error
-        rows.append(row)
-    return rows
+                found.append(build(number, row))
+            except KeyRefused as error:
+                refused = [(error.key, str(error))]
+        wrong += [Wrong(number, key, says) for key, says in refused]
+    if wrong:
+        raise TablesRefused(wrong)
+    return tuple(found)
+
+
+def _row(
+    table: Mapping[str, Any], checks: Mapping[str, Callable[[Any], Any]]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The checked values of a table, and what is wrong with which of its keys."""
+    row: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
+    for key, one in table.items():
+        if key not in checks:
+            wrong.append((key, unknown_key(key, list(checks))))
+            continue
+        try:
+            row[key] = checks[key](one)
+        except ValueError as error:
+            wrong.append((key, f"{key}: {error}"))
+        except ConfigError as error:
+            wrong.append((key, str(error)))
+    return row, wrong

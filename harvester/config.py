@@ -6,24 +6,27 @@ names, and is kept apart from what may be printed. Only a proxy's address may ho
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harvester.checks import LONGEST_S, address_parts, duration, printable, tables_of, unknown_key, web_address
-from harvester.egress import Egress
+from harvester.checks import LONGEST_S, TablesRefused, duration, printable, unknown_key, web_address
+from harvester.config_lines import Place, line_of, lines_of
+from harvester.egress import Egress, egress_routes, proxy_address
 from harvester.errors import ConfigError
 from harvester.events import RANKS
-from harvester.notify import NOTIFY_KEYS, Notify, notifies
+from harvester.notify import Notify, notifies
 from harvester.watch import Watch, watches
 
 DEFAULT_FILE = "harvester.toml"
+
+MOST_TOLD = 20
+"""Of what is wrong at once; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,25 +89,32 @@ class _Setting:
 def load(
     *, file: str | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings in force. Raises `ConfigError` naming every unknown key, or else the first bad value."""
-    environment = os.environ if environment is None else environment
+    """The settings in force. Changes nothing and reads every file once.
+
+    Raises `ConfigError` with all that is wrong, joined: of a file each with its line.
+    """
+    found = _File(file)
+    wrong: list[str] = []
+    given = found.given(wrong) + _of_environment(os.environ if environment is None else environment, wrong)
+    given += _of_flags(flags or {})
     values: dict[str, Any] = {}
-    places: dict[str, str] = {}
-    for source, found in (
-        (f"{file or DEFAULT_FILE}: ", _from_file(file)),
-        ("", _from_environment(environment)),
-        ("", {key: value for key, value in (flags or {}).items() if value is not None}),
-    ):
-        for setting in _SETTINGS:
-            for name in dict.fromkeys((setting.toml, setting.environment, setting.field)):
-                if name is not None and name in found:
-                    places[setting.field] = source + (f"[[{name}]]" if setting.is_list else name)
-                    values[setting.field] = _checked(setting, found[name], places[setting.field])
+    for one in given:
+        try:
+            values[one.setting.field] = one.setting.check(one.value)
+        except TablesRefused as error:
+            for number, key, says in error.wrong:
+                wrong.append(one.at(number - 1, *([key] if key else [])) + f"{one.name} {number}: {says}")
+        except ValueError as error:
+            wrong.append(f"{one.at()}{one.name}{'' if one.setting.is_list else ':'} {error}")
     if values.get("egress") and values.get("proxy") is not None:
-        raise ConfigError(
-            f"{places['proxy']} and {places['egress']} exclude one another: keep `proxy` where it is the only way out,"
+        places = {one.setting.field: one for one in given}
+        proxy, egress = (f"{places[key].at()}{places[key].name}" for key in ("proxy", "egress"))
+        wrong.append(
+            f"{proxy} and {egress} exclude one another: keep `proxy` where it is the only way out,"
             " or else only the list and write it there as the `proxy` of a route"
         )
+    if wrong:
+        raise ConfigError(_joined(wrong, found.name))
     return Settings(**values)
 
 
@@ -134,52 +144,114 @@ def user_agent(settings: Settings, version: str) -> str:
     return f"harvester/{version} (+{settings.contact})" if settings.contact else f"harvester/{version}"
 
 
-def _from_file(file: str | None) -> dict[str, Any]:
-    path = Path(file or DEFAULT_FILE)
-    if file is None and not path.is_file():
-        return {}
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    flat = _flat(tree)
-    known = [setting.toml for setting in _SETTINGS]
-    if unknown := [key for key in flat if key not in known]:
-        raise ConfigError(f"{path}: " + "; ".join(unknown_key(key, known) for key in unknown))
-    return flat
+class _File:
+    """The configuration file, read once; its lines are looked for only where something is wrong."""
+
+    def __init__(self, file: str | None) -> None:
+        self.name = file or DEFAULT_FILE
+        self._text = ""
+        self._tree: dict[str, Any] = {}
+        if file is None and not Path(self.name).is_file():
+            return
+        raw = b""
+        try:
+            raw = Path(self.name).read_bytes()
+            self._text = raw.decode("utf-8").replace("\r\n", "\n")
+            # With a line end more, what is wrong in the last line has a place too.
+            self._tree = tomllib.loads(f"{self._text}\n")
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {self.name}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+            raise ConfigError(f"{self.name}, line {line}: is not UTF-8 text") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(_not_toml(self.name, str(error))) from error
+        except RecursionError as error:
+            raise ConfigError(f"{self.name}: its lists and tables are nested too deep") from error
+
+    def given(self, wrong: list[str]) -> list[_Given]:
+        """What the file gives; unknown keys are added to what is wrong."""
+        settings = {setting.toml: setting for setting in _SETTINGS}
+        found: list[_Given] = []
+        for key, (place, value) in _flat(self._tree).items():
+            if key in settings:
+                name = f"[[{key}]]" if settings[key].is_list else key
+                found.append(_Given(settings[key], value, name, self, place))
+            else:
+                wrong.append(self.at(place) + unknown_key(key, list(settings)))
+        return found
+
+    def at(self, place: Place) -> str:
+        """What an error about that place begins with."""
+        line = line_of(self._lines, place)
+        return f"{self.name}: " if line is None else f"{self.name}, line {line}: "
+
+    @cached_property
+    def _lines(self) -> dict[Place, int]:
+        return lines_of(self._text)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value that a setting was given."""
+
+    setting: _Setting
+    value: Any
+    name: str
+    """What the setting is called there."""
+    file: _File | None = None
+    place: Place = ()
+
+    def at(self, *below: int | str) -> str:
+        """What an error about it, or about what is below it, begins with."""
+        return "" if self.file is None else self.file.at((*self.place, *below))
+
+
+def _not_toml(name: str, says: str) -> str:
+    found = re.fullmatch(r"(.*) \(at line (\d+), (column \d+)\)", says, re.DOTALL)
+    return f"{name}, line {found[2]}: {found[1]} ({found[3]})" if found else f"{name}: {says}"
+
+
+def _joined(wrong: list[str], name: str) -> str:
+    """One line: in the order of the file's, whose name stands once."""
+
+    def line(text: str) -> int:
+        found = re.match(rf"{re.escape(name)}, line (\d+): ", text)
+        return int(found[1]) if found else 0 if text.startswith(f"{name}: ") else 2**31
+
+    first, *others = sorted(wrong, key=line)
+    more = [re.sub(rf"^{re.escape(name)}(?:, (?=line )|: )", "", text) for text in others[: MOST_TOLD - 1]]
+    return "; ".join([first, *more]) + (f"; and {len(wrong) - MOST_TOLD} more" if len(wrong) > MOST_TOLD else "")
+
+
+def _flat(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[str, tuple[Place, Any]]:
+    """Every value by the name of its setting, with its place."""
+    flat: dict[str, tuple[Place, Any]] = {}
     lists = [setting.toml for setting in _SETTINGS if setting.is_list]
     for key, value in tree.items():
-        if (
-            prefix + key not in lists
-            and isinstance(value, dict)
-            and (value or any(one.toml.startswith(f"{prefix}{key}.") for one in _SETTINGS))
-        ):
-            flat |= _flat(value, f"{prefix}{key}.")
+        place = (*above, key)
+        name = ".".join(place)
+        is_section = any(one.toml.startswith(f"{name}.") for one in _SETTINGS)
+        if name not in lists and isinstance(value, dict) and (value or is_section):
+            flat |= _flat(value, place)
         else:
-            flat[prefix + key] = value
+            flat[name] = (place, value)
     return flat
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    known = [setting.environment for setting in _SETTINGS if setting.environment]
-    ours = [key for key in environment if key.startswith("HARVESTER_")]
-    if unknown := [key for key in ours if key not in known]:
-        raise ConfigError("environment: " + "; ".join(unknown_key(key, known) for key in unknown))
-    return {key: environment[key] for key in known if environment.get(key)}
+def _of_environment(environment: Mapping[str, str], wrong: list[str]) -> list[_Given]:
+    known = {setting.environment: setting for setting in _SETTINGS if setting.environment}
+    unknown = [key for key in environment if key.startswith("HARVESTER_") and key not in known]
+    wrong += [f"environment: {unknown_key(key, list(known))}" for key in unknown]
+    return [_Given(one, environment[key], key) for key, one in known.items() if environment.get(key)]
 
 
-def _checked(setting: _Setting, value: Any, name: str) -> Any:
-    try:
-        return setting.check(value)
-    except ValueError as error:
-        # Of a list the text goes on with the number of the table: `[[watch]] 3: layers: ...`.
-        raise ConfigError(f"{name}{'' if setting.is_list else ':'} {error}") from error
+def _of_flags(flags: Mapping[str, Any]) -> list[_Given]:
+    return [
+        _Given(one, flags[one.field], f"[[{one.toml}]]" if one.is_list else one.field)
+        for one in _SETTINGS
+        if flags.get(one.field) is not None
+    ]
 
 
 def _contact(value: Any) -> str:
@@ -191,14 +263,6 @@ def _contact(value: Any) -> str:
 
 def _base(value: Any) -> str:
     return web_address(value).rstrip("/")
-
-
-def _proxy(value: Any) -> str:
-    text = printable(value)
-    parts = address_parts(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("takes the address of an http or https proxy")
-    return text
 
 
 def _per_minute(value: Any) -> int:
@@ -224,63 +288,6 @@ def _number(value: Any) -> int:
     if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) > 2**31:
         raise ValueError("takes a whole number, 0 or more")
     return int(value)
-
-
-# Lists of tables.
-
-
-def _egress(value: Any) -> tuple[Egress, ...]:
-    found: list[Egress] = []
-    numbers: dict[str, int] = {}
-    for number, row in enumerate(tables_of(value, {"name": _route_name, "proxy": _proxy, "address": _address}), 1):
-        if "name" not in row:
-            raise ValueError(f"{number}: name: is missing")
-        route = Egress(**row)
-        # Two routes that leave by one address would spend its budget twice.
-        way = (
-            f"proxy {route.proxy.rstrip('/')}"
-            if route.proxy
-            else f"address {route.address}"
-            if route.address
-            else "plain"
-        )
-        for what, key in (("this name", f"name {route.name}"), ("this way out", way)):
-            if key in numbers:
-                raise ValueError(
-                    f"{number}: {what} is that of [[egress]] {numbers[key]} already; each has its own name, and a"
-                    " `proxy` or an `address` of its own (one of them may have neither: the plain way out)"
-                )
-            numbers[key] = number
-        found.append(route)
-    return tuple(found)
-
-
-def _notifies(value: Any) -> tuple[Notify, ...]:
-    found = notifies(tables_of(value, NOTIFY_KEYS))
-    for number, one in enumerate(found, 1):
-        for glob in one.kinds:
-            if not any(fnmatchcase(kind, glob) and rank <= one.rank for kind, rank in RANKS.items()):
-                ranked = "" if one.rank == max(RANKS.values()) else f" of rank {one.rank} or more urgent"
-                raise ValueError(
-                    f"{number}: kinds: no kind of event{ranked} matches `{glob}`; they are {', '.join(RANKS)}"
-                )
-    return found
-
-
-def _route_name(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9-]{1,32}", value):
-        raise ValueError("takes 1 to 32 of the lower-case letters, the digits and `-`")
-    return value
-
-
-def _address(value: Any) -> str:
-    try:
-        found = ipaddress.ip_address(printable(value))
-    except ValueError:
-        found = None
-    if found is None or found.is_unspecified or found.is_multicast:
-        raise ValueError("takes one IP address of this machine to send from")
-    return str(found)
 
 
 def _interval(value: Any) -> str:
@@ -316,7 +323,7 @@ _SETTINGS = (
     _Setting("username", "auth.username", "DOCKERHUB_USERNAME", printable),
     _Setting("token_file", "auth.token_file", "DOCKERHUB_TOKEN_FILE", printable),
     _Setting("contact", "contact", "HARVESTER_CONTACT", _contact),
-    _Setting("proxy", "proxy", "HARVESTER_PROXY", _proxy),
+    _Setting("proxy", "proxy", "HARVESTER_PROXY", proxy_address),
     _Setting("hub_per_minute", "limits.hub_per_minute", "HARVESTER_HUB_RPM", _per_minute),
     _Setting("pulls", "limits.pulls", "HARVESTER_PULLS", _pulls),
     _Setting("pull_reserve", "limits.pull_reserve", "HARVESTER_PULL_RESERVE", _reserve),
@@ -327,9 +334,9 @@ _SETTINGS = (
     _Setting("keep_deliveries", "retention.deliveries", None, _kept),
     _Setting("wal_mb", "storage.wal_mb", None, _number),
     _Setting("keep_free_mb", "storage.keep_free_mb", None, _number),
-    _Setting("egress", "egress", None, _egress, is_list=True),
+    _Setting("egress", "egress", None, egress_routes, is_list=True),
     _Setting("watch", "watch", None, watches, is_list=True),
-    _Setting("notify", "notify", None, _notifies, is_list=True),
+    _Setting("notify", "notify", None, lambda value: notifies(value, RANKS), is_list=True),
 )
 
 assert {setting.field for setting in _SETTINGS} == {field.name for field in fields(Settings)}

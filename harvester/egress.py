@@ -6,11 +6,15 @@ that happens on a route moves a job to another one.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
+from harvester.checks import KeyRefused, address_parts, printable, tables_of
 from harvester.errors import ConfigError
 
 DIRECT = "direct"
@@ -43,6 +47,38 @@ def routes(egress: Sequence[Egress], proxy: str | None) -> tuple[Egress, ...]:
     return tuple(egress)
 
 
+def egress_routes(value: Any) -> tuple[Egress, ...]:
+    """The ways out of the tables `[[egress]]`. Raises `TablesRefused` with all that is wrong, `ValueError` for what is no list."""
+    numbers: dict[str, int] = {}
+
+    def route(number: int, row: dict[str, Any]) -> Egress:
+        if "name" not in row:
+            raise KeyRefused("name", "name: is missing")
+        one = Egress(**row)
+        # Two routes that leave by one address would spend its budget twice.
+        key, way = next(((k, v) for k, v in (("proxy", one.proxy), ("address", one.address)) if v), ("name", "plain"))
+        for kind, what, mark in (("name", "this name", one.name), (key, "this way out", f"{key} {way.rstrip('/')}")):
+            if (known := f"{what} {mark}") in numbers:
+                raise KeyRefused(
+                    kind,
+                    f"{what} is that of [[egress]] {numbers[known]} already; each has its own name, and a"
+                    " `proxy` or an `address` of its own (one of them may have neither: the plain way out)",
+                )
+            numbers[known] = number
+        return one
+
+    return tables_of(value, {"name": _route_name, "proxy": proxy_address, "address": _address}, route)
+
+
+def proxy_address(value: Any) -> str:
+    """The address of a proxy as it is written; it may hold a password, and no error does."""
+    text = printable(value)
+    parts = address_parts(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("takes the address of an http or https proxy")
+    return text
+
+
 @lru_cache(maxsize=4096)
 def shard_of(namespace: str) -> int:
     """The part, 0 to `SHARDS - 1`, that a namespace or the text of a search falls into; the same in every process."""
@@ -64,3 +100,19 @@ def shards_of(index: int, routes: Sequence[Egress]) -> tuple[int, ...] | None:
 @lru_cache(maxsize=4096)
 def _claim_on(shard: int, name: str) -> bytes:
     return sha256(f"{name}:{shard}".encode()).digest()
+
+
+def _route_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9-]{1,32}", value):
+        raise ValueError("takes 1 to 32 of the lower-case letters, the digits and `-`")
+    return value
+
+
+def _address(value: Any) -> str:
+    try:
+        found = ipaddress.ip_address(printable(value))
+    except ValueError:
+        found = None
+    if found is None or found.is_unspecified or found.is_multicast:
+        raise ValueError("takes one IP address of this machine to send from")
+    return str(found)

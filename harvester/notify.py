@@ -6,14 +6,14 @@ A secret is never in such a table but in a file that the table names. No error s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from harvester.checks import printable, web_address
+from harvester.checks import KeyRefused, printable, tables_of, web_address
 from harvester.errors import ConfigError
 
 Way = Literal["webhook", "command", "atom", "apprise"]
@@ -50,23 +50,33 @@ class Notify:
         return rank <= self.rank and _matches(self.kinds, kind) and _matches(self.targets, full_name)
 
 
-def notifies(tables: Sequence[Mapping[str, Any]]) -> tuple[Notify, ...]:
-    """The receivers that the tables describe, each value checked. Raises `ValueError` with the number of the table, from 1."""
+def notifies(value: Any, ranks: Mapping[str, int]) -> tuple[Notify, ...]:
+    """The receivers that the tables describe; `ranks` are those of all kinds of events.
+
+    Raises `TablesRefused` with all that is wrong, `ValueError` for what is no list.
+    """
     found: dict[str, int] = {}
-    receivers = []
-    for number, table in enumerate(tables, 1):
+
+    def receiver(number: int, table: dict[str, Any]) -> Notify:
         if "to" not in table:
-            raise ValueError(f"{number}: to: is missing; {_WAYS}")
+            raise KeyRefused("to", f"to: is missing; {_WAYS}")
         to = table["to"]
-        _check_keys(number, to, table)
-        receiver = Notify(**{"name": to, **table})
-        if receiver.name in found:
-            raise ValueError(
-                f"{number}: name: {receiver.name} is that of [[notify]] {found[receiver.name]} already; give each its own"
+        _check_keys(to, table)
+        one = Notify(**{"name": to, **table})
+        if one.name in found:
+            raise KeyRefused(
+                "name", f"name: {one.name} is that of [[notify]] {found[one.name]} already; give each its own"
             )
-        found[receiver.name] = number
-        receivers.append(receiver)
-    return tuple(receivers)
+        found[one.name] = number
+        for glob in one.kinds:
+            if not any(fnmatchcase(kind, glob) and rank <= one.rank for kind, rank in ranks.items()):
+                ranked = "" if one.rank == max(ranks.values()) else f" of rank {one.rank} or more urgent"
+                raise KeyRefused(
+                    "kinds", f"kinds: no kind of event{ranked} matches `{glob}`; they are {', '.join(ranks)}"
+                )
+        return one
+
+    return tables_of(value, _KEYS, receiver)
 
 
 def secret_in(path: str, notifier: str) -> str:
@@ -107,16 +117,16 @@ _FOR_ALL = frozenset({"name", "to", "kinds", "targets", "rank"})
 _WAYS = "it is one of " + ", ".join(f"`{way}`" for way in get_args(Way))
 
 
-def _check_keys(number: int, to: Way, table: Mapping[str, Any]) -> None:
+def _check_keys(to: Way, table: Mapping[str, Any]) -> None:
     needed, besides = _OF[to]
     named = " or ".join(f"`{key}`" for key in needed)
     if strange := [key for key in table if key not in _FOR_ALL and key not in needed + besides]:
-        raise ValueError(f"{number}: {strange[0]}: goes with another `to`; `{to}` takes {named}")
+        raise KeyRefused(strange[0], f"{strange[0]}: goes with another `to`; `{to}` takes {named}")
     given = [key for key in needed if key in table]
     if not given:
-        raise ValueError(f"{number}: {needed[0]}: is missing; to `{to}` belongs {named}")
+        raise KeyRefused(needed[0], f"{needed[0]}: is missing; to `{to}` belongs {named}")
     if len(given) > 1:
-        raise ValueError(f"{number}: {given[1]}: either {named}, not both")
+        raise KeyRefused(given[1], f"{given[1]}: either {named}, not both")
 
 
 def _name(value: Any) -> str:
@@ -174,7 +184,7 @@ def _matches(globs: tuple[str, ...], text: str) -> bool:
     return _pattern(globs).match(text) is not None
 
 
-NOTIFY_KEYS: dict[str, Callable[[Any], Any]] = {
+_KEYS: dict[str, Callable[[Any], Any]] = {
     "name": _name,
     "to": _to,
     "url": web_address,

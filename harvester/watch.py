@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harvester.checks import LONGEST_S, duration, printable, tables_of
+from harvester.checks import LONGEST_S, KeyRefused, duration, printable, tables_of
 from harvester.errors import ConfigError
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.targets import Target, parse_targets
@@ -40,8 +40,7 @@ class Watch:
 
 
 def watches(value: Any) -> tuple[Watch, ...]:
-    """The watches of the tables. Raises `ValueError` that begins with the number of the table, from 1."""
-    found: list[Watch] = []
+    """The watches of the tables. Raises `TablesRefused` with all that is wrong, `ValueError` for what is no list."""
     checks: dict[str, Callable[[Any], Any]] = {
         "target": printable,
         "tags": _tags,
@@ -49,20 +48,22 @@ def watches(value: Any) -> tuple[Watch, ...]:
         "every": _span,
         "fastest": _span,
     }
-    for number, row in enumerate(tables_of(value, checks), 1):
-        if "target" not in row:
-            raise ValueError(f"{number}: target: is missing")
-        try:
-            targets = parse_targets([row["target"]])
-        except ConfigError as error:
-            raise ValueError(f"{number}: target: {error}") from error
-        if not targets:
-            raise ValueError(f"{number}: target: {row['target']} lists none")
-        watch = Watch(targets=targets, **row)
-        if watch.fastest_s > watch.every:
-            raise ValueError(f"{number}: fastest: is longer than `every`; leave it out, or make it as long at the most")
-        found.append(watch)
-    return tuple(found)
+    return tables_of(value, checks, _watch)
+
+
+def _watch(number: int, row: dict[str, Any]) -> Watch:
+    if "target" not in row:
+        raise KeyRefused("target", "target: is missing")
+    try:
+        targets = parse_targets([row["target"]])
+    except ConfigError as error:
+        raise KeyRefused("target", f"target: {error}") from error
+    if not targets:
+        raise KeyRefused("target", f"target: {row['target']} lists none")
+    watch = Watch(targets=targets, **row)
+    if watch.fastest_s > watch.every:
+        raise KeyRefused("fastest", "fastest: is longer than `every`; leave it out, or make it as long at the most")
+    return watch
 
 
 def _tags(value: Any) -> TagPolicy:

@@ -18,6 +18,7 @@ RANKS: dict[str, int] = {
     "harvester.names": 0,
     "harvester.versions": 0,
     "harvester.checks": 0,
+    "harvester.config_lines": 0,
     "harvester.egress": 1,
     "harvester.events": 1,
     "harvester.notify": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def test_an_unknown_variable_is_named_with_the_nearest_known_one(variable: str, 
 def test_every_unknown_key_is_named_not_just_the_first() -> None:
     with pytest.raises(ConfigError) as refusal:
         load(file=written("one = 1\ntwo = 2\n[hub]\nthree = 3"), environment={})
-    assert all(f"`{key}`" in refusal.value.message for key in ("one", "two", "hub.three"))
+    assert refusal.value.message.startswith("settings.toml, line 1: unknown setting `one`, did you mean")
+    assert "; line 2: unknown setting `two`, " in refusal.value.message
+    assert "; line 4: unknown setting `hub.three`, " in refusal.value.message
     with pytest.raises(ConfigError) as refusal:
         load(environment={"HARVESTER_ONE": "1", "HARVESTER_TWO": "2"})
     assert all(f"`HARVESTER_{key}`" in refusal.value.message for key in ("ONE", "TWO"))
@@ -242,8 +245,42 @@ def test_a_bad_value_is_one_line_that_names_the_setting(toml: str, value: str) -
     file = written(as_toml(toml, value))
     with pytest.raises(ConfigError) as refusal:
         load(file=file, environment={})
-    assert refusal.value.message.startswith(f"{file}: {toml}: ")
+    assert refusal.value.message.startswith(f"{file}, line {1 + toml.count('.')}: {toml}: ")
     assert refusal.value.message.isprintable()
+
+
+def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file() -> None:
+    text = "[limits]\npulls = -1\npull = 3\nhub_per_minute = 1\n[storage]\n\nwal_mb = 'x'\n\"a.b\" = 1\n"
+    with pytest.raises(ConfigError) as refusal:
+        load(
+            file=written(text), environment={"HARVESTER_CONTACT": "(", "HARVESTER_X": "1"}, flags={"pull_reserve": "x"}
+        )
+    assert [part.partition(" takes")[0] for part in refusal.value.message.split("; ")] == [
+        "settings.toml, line 2: limits.pulls:",
+        "line 3: unknown setting `limits.pull`, did you mean `limits.pulls`?",
+        "line 7: storage.wal_mb:",
+        "line 8: unknown setting `storage.a.b`, did you mean `storage.wal_mb`?",
+        "environment: unknown setting `HARVESTER_X`, did you mean `HARVESTER_PROXY`?",
+        "HARVESTER_CONTACT:",
+        "pull_reserve:",
+    ]
+
+
+def test_a_file_is_read_once_and_nothing_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "targets.txt").write_text("nginx\n")
+    written('[[watch]]\ntarget = "@targets.txt"\n', "harvester.toml")
+    reads: list[str] = []
+    plain = Path.open
+
+    def counted(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        reads.append(f"{path} {mode}")
+        return plain(path, mode, *rest, **more)
+
+    before = {path: path.stat() for path in folder.iterdir()}
+    monkeypatch.setattr(Path, "open", counted)
+    load(environment={})
+    assert sorted(reads) == ["harvester.toml rb", "targets.txt r"]
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == {p: s.st_mtime_ns for p, s in before.items()}
 
 
 @pytest.mark.parametrize(
@@ -265,10 +302,22 @@ def test_a_bad_value_of_the_environment_names_the_variable(variable: str, text: 
         load(environment={variable: text})
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"a = = 1", b"a = 1\na = 2", b"[hub\n"])
-def test_a_file_that_is_not_toml_is_one_line_that_names_it(folder: Path, text: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (b"contact = 'a'\n\n\xff\xfe", ", line 3: is not UTF-8 text"),
+        (b"\na = = 1", ", line 2: Invalid value (column 5)"),
+        (b"a = 1\na = 2", ", line 2: Cannot overwrite a value (column 6)"),
+        (b"a = 1\r\n[a]\r\n[b]\r\n[b]\r\n", ", line 2: "),
+        (b"[hub\n", ", line 1: "),
+        (b"\n[hub", ", line 2: "),
+        (b"a = '''", ": Expected"),
+        (b"a = " + b"[" * 100_000, ": its lists and tables are nested too deep"),
+    ],
+)
+def test_a_file_that_is_not_toml_is_one_line_that_names_it_and_the_place(folder: Path, text: bytes, where: str) -> None:
     (folder / "bad.toml").write_bytes(text)
-    with pytest.raises(ConfigError, match=r"^bad\.toml: ") as refusal:
+    with pytest.raises(ConfigError, match=rf"^bad\.toml{re.escape(where)}") as refusal:
         load(file="bad.toml", environment={})
     assert refusal.value.message.isprintable()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.config import Settings, load
+from harvester.config import MOST_TOLD, Settings, load
 from harvester.egress import Egress
 from harvester.errors import ConfigError
 from harvester.notify import Notify
@@ -51,11 +52,11 @@ def loaded(text: str, **environment: str) -> Settings:
 
 
 def refused(text: str, **environment: str) -> str:
-    """The one line that says what is wrong with the file, without the file's name."""
+    """The one line that says what is wrong with the file, without the file's name and its first line."""
     with pytest.raises(ConfigError) as refusal:
         loaded(text, **environment)
     assert refusal.value.message.isprintable()
-    return refusal.value.message.removeprefix("settings.toml: ")
+    return re.sub(r"^settings\.toml, line \d+: ", "", refusal.value.message)
 
 
 def egress(*tables: str) -> str:
@@ -106,7 +107,10 @@ def test_the_name_of_a_way_out_is_short_and_plain(name: str) -> None:
         ('name = "a"\naddress = "224.0.0.1"', "[[egress]] 1: address: takes one IP address of this machine"),
         ('name = "a"\naddress = 1', "[[egress]] 1: address: takes one IP address of this machine"),
         ('name = "a"\nadress = "::1"', "[[egress]] 1: unknown setting `adress`, did you mean `address`?"),
-        ('nam = "a"\nprox = "b"', "unknown setting `nam`, did you mean `name`?; unknown setting `prox`, did you mean"),
+        (
+            'nam = "a"\nprox = "b"',
+            "unknown setting `nam`, did you mean `name`?; line 3: [[egress]] 1: unknown setting `prox`, did you",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_way_out_is_said_with_its_place(table: str, says: str) -> None:
@@ -160,6 +164,66 @@ def test_no_secret_is_in_the_settings_text() -> None:
     assert settings.egress[0].proxy is not None
     assert SECRET in settings.egress[0].proxy
     assert SECRET not in repr(settings) + str(settings) + repr(settings.egress)
+
+
+# Lines.
+
+
+def told(text: str) -> str:
+    """The one line that says what is wrong with the file."""
+    with pytest.raises(ConfigError) as refusal:
+        loaded(text)
+    return refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[[watch]]\ntarget = "a/b"\n\n[[watch]]\n# every = "1h"\n', "line 4: [[watch]] 2: target: is missing"),
+        ('[[watch]]\ntarget = "a/b"\nevery = "1h"\nlayers = 3', "line 4: [[watch]] 1: layers: takes a text"),
+        ('watch = [\n  { target = "a/b" },\n  { target = "A/b" },\n]', "line 3: [[watch]] 2: target: A/b: names at"),
+        ('watch = [\n  { target = "a/b" },\n  3,\n]', "line 3: [[watch]] 2: takes a table with the keys"),
+        ('\n[[watch]]\ntarget = "a/b"\ntagz = 1', "line 4: [[watch]] 1: unknown setting `tagz`"),
+        ('[[watch]]\ntarget = "a"\nevery = "1h"\nfastest = "2h"', "line 4: [[watch]] 1: fastest: is longer"),
+        ('[[notify]]\nto = "atom"\nfile = "a"\nkinds = ["x"]', "line 4: [[notify]] 1: kinds: no kind of event"),
+        ('[[notify]]\nfile = "a"', "line 1: [[notify]] 1: to: is missing"),
+        (egress('name = "a"', 'name = "a"\nproxy = "http://p"'), "line 4: [[egress]] 2: this name is that of"),
+        (egress('name = "a"', 'name = "b"'), "line 4: [[egress]] 2: this way out is that of"),
+        (
+            egress('name = "a"\naddress = "::1"', 'name = "b"\naddress = "::1"'),
+            "line 6: [[egress]] 2: this way out is that",
+        ),
+        ("\n\n[watch]\nx = 1", "line 3: [[watch]] takes a list of tables"),
+    ],
+)
+def test_what_is_wrong_with_a_table_of_a_list_has_the_line_of_the_key_or_else_of_the_tables_head(
+    text: str, says: str
+) -> None:
+    assert told(text).startswith(f"settings.toml, {says}")
+
+
+def test_all_tables_that_are_wrong_are_told_of_at_once() -> None:
+    text = (
+        'contact = "("\n' + watch('target = "A"\nevery = 1', 'target = "a"', 'layers = "all"') + "[limits]\npulls = -1"
+    )
+    parts = [part.split(" takes", maxsplit=1)[0] for part in told(text).split("; ") if not part.startswith("did")]
+    assert parts == [
+        "settings.toml, line 1: contact:",
+        "line 4: [[watch]] 1: every:",
+        "line 7: [[watch]] 3: target: is missing",
+        "line 10: limits.pulls:",
+    ]
+
+
+def test_a_list_of_ways_out_and_a_proxy_are_named_with_their_lines() -> None:
+    message = told('proxy = "http://p"\n' + egress('name = "a"'))
+    assert message.startswith("settings.toml, line 1: proxy and settings.toml, line 2: [[egress]] exclude one another")
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_the_others_counted() -> None:
+    message = told(watch(*["x = 1"] * 100))
+    assert message.count("[[watch]]") == MOST_TOLD
+    assert message.endswith("; and 80 more")
 
 
 # Watches.
