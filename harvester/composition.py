@@ -277,7 +277,7 @@ def _hold_of_route(
 
 async def _memory(writer: Writer, clock: Clock, credential: tuple[str, str]) -> Memory:
     """What is known of the credential. Raises `CredentialsRefused` when it was refused less than an hour ago."""
-    bucket = Bucket("credential", "-", await asyncio.to_thread(_hash, *credential))
+    bucket = Bucket("credential", "-", await asyncio.to_thread(hash_of, *credential))
     if (left := await writer.call(lambda connection: buckets.closed_for(connection, bucket, clock.time()))) > 0:
         raise CredentialsRefused(
             f"the far end refused these credentials; they are not tried again for {left / 60:.0f} min. Check "
@@ -309,6 +309,6 @@ def _clients(
     )
 
 
-def _hash(username: str, secret: str) -> str:
+def hash_of(username: str, secret: str) -> str:
     """What a refused credential is remembered by: slow to compute, so that a weak password cannot be guessed from it."""
     return hashlib.scrypt(secret.encode(), salt=f"harvester:{username}".encode(), n=2**14, r=8, p=1, dklen=16).hex()

@@ -78,6 +78,8 @@ class Transport:
         """Requests sent, by the first budget of each call."""
         self.redirects = 0
         """Redirects followed; each was a request of its own."""
+        self.date: str | None = None
+        """The far end's own clock, as its latest answer had it."""
         self._permits = permits
         self._clock = clock
         self._body_cap = body_cap
@@ -259,6 +261,7 @@ class Transport:
 
     async def _settled(self, answer: Answer, call: Call, *, is_own: bool) -> Answer:
         if is_own:
+            self.date = answer.headers.lower("date") or self.date
             self._observe(answer, call)
         if 200 <= answer.status < 300:
             return answer
