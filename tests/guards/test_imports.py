@@ -38,6 +38,7 @@ RANKS: dict[str, int] = {
     "harvester.wire": 3,
     "harvester.store": 3,
     "harvester.handlers": 4,
+    "harvester.healing": 4,
     "harvester.limiter": 4,
     "harvester.trouble": 3,
     "harvester.timetable": 2,
@@ -85,6 +86,7 @@ LIBRARIES: dict[str, dict[str, set[str] | None]] = {
     "prometheus_client": {"harvester.metrics": None},
     "sqlalchemy": {
         "harvester.store": None,
+        "harvester.healing": {"Engine"},
         "harvester.limiter": {"Connection"},
         "harvester.worker": {"Connection"},
         "harvester.composition": {"Connection", "Engine"},
