@@ -62,6 +62,15 @@ class Question:
     pulls: bool = False
     every_s: float | None = None
     """Seconds between passes, where a day of them is to be forecast; null: one pass, begun now."""
+    fastest_s: float | None = None
+    """Seconds between two looks at a repository that changes often, at the least; null: nothing is looked at between passes."""
+
+    @property
+    def looks(self) -> float:
+        """What looks between passes may add at the most, as a part of what the passes cost: they never take more than those."""
+        if self.every_s is None or self.fastest_s is None:
+            return 0.0
+        return min(1.0, max(0.0, self.every_s / self.fastest_s - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Answer:
 
     requests: dict[str, int] = field(default_factory=dict)
     purposes: dict[str, dict[str, int]] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+    """Requests by budget that looks at repositories which change often may add at the most; not in `requests`."""
     per_minute: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     """Until the last budget of the last route is through with it, waiting for closed ones included."""
@@ -45,11 +47,15 @@ class Answer:
 def of_watches(settings: Settings) -> list[Question]:
     """A day of what the configuration watches."""
     groups: dict[tuple[TagPolicy, LayerPolicy, int], set[Target]] = {}
+    fastest: dict[tuple[TagPolicy, LayerPolicy, int], int] = {}
     for watch in settings.watch:
-        groups.setdefault((watch.tags, watch.layers, watch.every), set()).update(watch.targets)
+        key = (watch.tags, watch.layers, watch.every)
+        groups.setdefault(key, set()).update(watch.targets)
+        fastest[key] = min(watch.fastest_s, fastest.get(key, watch.fastest_s))
     return [
-        Question(tuple(sorted(targets)), tags, layers, pulls=settings.pulls != 0, every_s=every)
-        for (tags, layers, every), targets in groups.items()
+        Question(tuple(sorted(targets)), tags, layers, pulls=settings.pulls != 0, every_s=every, fastest_s=fastest[key])
+        for key, targets in groups.items()
+        for tags, layers, every in [key]
     ]
 
 
@@ -82,6 +88,7 @@ async def answered(
     """The forecast from an open database. `inner` answers in place of the network."""
     answer = Answer()
     by_route: dict[str, Forecast] = {}
+    looks: dict[str, float] = {"hub": 0.0, "registry": 0.0}
     async with assembled(
         settings, engine, clock, credential=credential, on_hold=lambda budget, seconds, reason: None, inner=inner
     ) as parts:
@@ -91,6 +98,8 @@ async def answered(
             planner = Planner(question, parts.reader, ways, probing, now, signed_in=credential is not None)
             for route, forecast in (await planner.forecast()).items():
                 by_route.setdefault(route, Forecast()).add(forecast)
+                for budget in looks:
+                    looks[budget] += forecast.totals()[budget] * question.looks
             answer.probes += probing.asked
             if probing.refused is not None:
                 answer.assumed.append(f"nothing of what the far end was to be asked: {probing.refused}")
@@ -99,6 +108,7 @@ async def answered(
         with parts.reader.begin() as connection:
             budgets = reads.budgets(connection)
     _sum_up(answer, by_route)
+    answer.looks = {budget: number for budget, requests in looks.items() if (number := rounded(requests))}
     _time(answer, by_route, budgets, settings, "account" if credential else "anonymous", clock.time())
     return answer
 

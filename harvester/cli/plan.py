@@ -80,6 +80,9 @@ def _print(answer: Answer) -> None:
     print_table(("budget", "requests", "per minute", "for"), rows)
     because = f", the {answer.slowest} budget decides" if answer.slowest else ""
     click.echo(f"takes       {_duration(answer.seconds)} at the present limits{because}")
+    if answer.looks:
+        more = ", ".join(f"{number:,} {budget}" for budget, number in answer.looks.items())
+        click.echo(f"looks       up to {more} more for what changes often (`fastest`): never more than the passes take")
     for budget, opens_at in answer.closed.items():
         click.echo(f"closed      the {budget} budget, until {opens_at}")
     if answer.probes:

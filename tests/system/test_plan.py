@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from harvester.costing import Question
+from harvester.policy import LayerPolicy, TagPolicy
 from tests.fakehub import FakeHub, World
 from tests.system.conftest import FAST, Harvester, answer
 from tests.system.test_census import version_names
@@ -120,6 +122,7 @@ def test_without_a_target_a_day_of_what_is_watched(harvester: Harvester) -> None
         tags = "newest:1"
         layers = "none"
         every = "2d"
+        fastest = "2d"
         """
     )
     with FakeHub(official(), limits=FAST) as hub:
@@ -128,6 +131,9 @@ def test_without_a_target_a_day_of_what_is_watched(harvester: Harvester) -> None
         assert first["purposes"]["hub"]["details"] == 4 + 1
         assert first["purposes"]["hub"]["tag pages"] == 5 + 1
         assert first["requests"]["registry"] == 3
+        # What `node` costs once more; the other one is looked at in its passes only.
+        assert first["looks"] == {"hub": 4 + 5, "registry": 3}
+        assert "looks       up to 9 hub, 3 registry more" in harvester.run(hub, "plan", "--probes", "2").stdout
         harvester.run(hub, "backfill", "node", "--layers", "none")
         later = planned(harvester, hub, "--probes", "0")
         assert later["purposes"]["hub"]["details"] == 4 + 1
@@ -234,3 +240,14 @@ def test_a_far_end_that_does_not_answer_is_said_and_the_rest_assumed(harvester: 
     assert done.returncode == 0
     assert "no connection" in done.stdout
     assert "50 tags" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("every", "fastest", "part"),
+    [(None, None, 0.0), (None, 5, 0.0), (60, None, 0.0), (60, 60, 0.0), (60, 40, 0.5), (60, 30, 1.0), (60, 5, 1.0)],
+)
+def test_looks_between_passes_never_cost_more_than_the_passes(
+    every: int | None, fastest: int | None, part: float
+) -> None:
+    asked = Question((), TagPolicy(), LayerPolicy(), every_s=every, fastest_s=fastest)
+    assert asked.looks == part
