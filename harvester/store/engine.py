@@ -18,15 +18,21 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from harvester.errors import ConfigError
+from harvester.errors import ConfigError, StoreUnusable
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's transaction."""
+
+FileIdentity = tuple[int, int]
+"""Device and inode."""
 
 PAGE_CACHE_KIB = 16_384
 
 CHECKPOINT_PAGES = 4000
 """Pages of the WAL (16 MB) after which they are copied into the file: pages written again meanwhile are copied once."""
+
+_LOG = "log"
+"""Where a connection remembers which file its log is."""
 
 _WAL_VERSION_AT = 19
 """Byte of the file's head that is 2 when readers need the WAL and its index."""
@@ -51,6 +57,7 @@ def open_writer(url: URL) -> Engine:
         _create_file(url)
     engine = _create(url)
     if engine.dialect.name == "sqlite":
+        _hold_on_to_file(engine, Path(url.database or ""))
         event.listen(engine, "connect", _pragmas)
         event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -63,12 +70,30 @@ def open_reader(url: URL) -> Engine:
     path = Path(url.database or "")
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
-    _check_file(path)
+    # In this order: a look at the file may leave an index beside it.
     _check_folder(path)
+    _check_file(path)
     engine = _create(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def identity_of(path: Path) -> FileIdentity | None:
+    """Which file is at a path; null where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def lost_file(path: Path) -> StoreUnusable:
+    """What to say when the file that was opened is not the one at its path any more."""
+    return StoreUnusable(
+        f"{path} was moved, deleted or replaced while it was in use; nothing more is written to it. Put the file back, or stop"
+        " this process and start it again"
+    )
 
 
 def shown(url: URL) -> str:
@@ -139,9 +164,12 @@ def _check_folder(path: Path) -> None:
     index = Path(f"{path}-shm")
     if index.exists() or os.access(path.parent, os.W_OK):
         return
-    # Without an index nobody has it open in this process either.
-    with path.open("rb") as file:
-        head = file.read(_WAL_VERSION_AT + 1)
+    # Nobody has it open with locks that closing could drop: there would be an index.
+    try:
+        with path.open("rb") as file:
+            head = file.read(_WAL_VERSION_AT + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
     if head[_WAL_VERSION_AT:] == b"\2":
         raise ConfigError(
             f"cannot read {path} where it is: SQLite has to write {index.name} beside it, and may not; "
@@ -178,6 +206,31 @@ def _read_only(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA query_only = ON")
+
+
+def _hold_on_to_file(engine: Engine, path: Path) -> None:
+    """Let no transaction begin on a file that nobody else can find: SQLite itself would go on writing to it."""
+    opened = identity_of(path)
+    log = Path(f"{path}-wal")
+
+    def check_connecting(*_: Any) -> None:
+        # SQLite would create what is missing.
+        if identity_of(path) != opened:
+            raise lost_file(path)
+
+    def check(connection: Connection) -> None:
+        # The log stays as long as a connection is open.
+        log_opened = connection.info.setdefault(_LOG, None)
+        log_now = identity_of(log)
+        if identity_of(path) != opened:
+            raise lost_file(path)
+        if log_opened is None:
+            connection.info[_LOG] = log_now
+        elif log_now != log_opened:
+            raise lost_file(log)
+
+    event.listen(engine, "do_connect", check_connecting)
+    event.listen(engine, "begin", check)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -1,0 +1,86 @@
+"""Two processes on one file: what one of them does never takes the log away from the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from harvester.errors import ConfigError, StoreUnusable
+from harvester.store.engine import database_url, open_reader, open_writer
+from tests.store.database import Database
+from tests.store.holding import opened_and_closed
+from tests.store.makers import seen
+
+
+def test_a_process_that_comes_and_goes_leaves_the_log_of_the_one_that_stays(db: Database) -> None:
+    db.keep(seen("library/nginx"))
+    # As every start of `backfill` does: a reader is opened, and the file looked at, when the writer is open already.
+    open_reader(db.engine.url).dispose()
+    open_writer(db.engine.url).dispose()
+    assert opened_and_closed(db.path) == ["library/nginx"]
+    assert db.path.with_name("harvester.db-wal").exists(), "it took itself for the last one"
+    db.keep(seen("library/redis"))
+    assert opened_and_closed(db.path) == ["library/nginx", "library/redis"]
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("These are notes, and there are more than a hundred bytes of them. " * 3)
+    for opening in (open_writer, open_reader):
+        with pytest.raises(ConfigError, match="is not an SQLite database"):
+            opening(database_url(str(text)))
+    with pytest.raises(ConfigError, match="not a file"):
+        open_writer(database_url(str(tmp_path)))
+    assert text.read_text().startswith("These are notes")
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    empty = tmp_path / "new.db"
+    empty.touch()
+    engine = open_writer(database_url(str(empty)))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE one (id INTEGER)")
+    engine.dispose()
+    assert empty.stat().st_size > 0
+
+
+def _write(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA user_version = 0")
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_nothing_is_written_to_a_file_that_is_gone(path: Path, engine: Engine, suffix: str) -> None:
+    _write(engine)
+    file, aside = Path(f"{path}{suffix}"), Path(f"{path}.aside")
+    file.rename(aside)
+    for _ in range(2):
+        with pytest.raises(StoreUnusable, match="moved, deleted or replaced"):
+            _write(engine)
+    assert not file.exists(), "nothing puts an empty one in its place"
+    aside.rename(file)
+    _write(engine)
+
+
+def test_no_empty_file_takes_the_place_of_one_that_is_gone(path: Path, engine: Engine) -> None:
+    aside = path.rename(path.with_name("aside.db"))
+    with pytest.raises(StoreUnusable, match="moved, deleted or replaced"):
+        _write(engine)
+    assert not path.exists()
+    aside.rename(path)
+    _write(engine)
+
+
+def test_nothing_is_written_beside_a_file_that_took_its_place(path: Path, engine: Engine, template: Path) -> None:
+    _write(engine)
+    other = path.with_name("other.db")
+    other.write_bytes(template.read_bytes())
+    other.rename(path)
+    with pytest.raises(StoreUnusable, match=r"harvester\.db was moved, deleted or replaced"):
+        _write(engine)
+    engine.dispose()
+    with pytest.raises(StoreUnusable):
+        _write(engine)
+    assert path.read_bytes() == template.read_bytes()
