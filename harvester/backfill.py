@@ -166,7 +166,11 @@ async def _work(worker: Worker, parts: Parts, run: Run, clock: Clock, progress: 
             progress.show(left, in_hand=worker.in_hand)
             await clock.sleep(progress.interval_s)
 
-    beside = [asyncio.create_task(show()), asyncio.create_task(delivery.keep_on())]
+    beside = [
+        asyncio.create_task(show()),
+        asyncio.create_task(delivery.keep_on()),
+        asyncio.create_task(parts.gate.keep_looking()),
+    ]
     try:
         await worker.run(is_over)
     finally:

@@ -22,6 +22,7 @@ from harvester.clock import Clock
 from harvester.config import Settings, user_agent
 from harvester.egress import Egress, routes, shards_of
 from harvester.errors import CredentialsRefused, StoreError
+from harvester.gate import Gate
 from harvester.handlers import Clients, abandoned, expect, handle
 from harvester.jobs import Lane
 from harvester.limiter import Limiter
@@ -81,6 +82,8 @@ class Parts:
     reader: Engine
     outlets: tuple[Outlet, ...]
     owner: str
+    gate: Gate
+    """Closed while what is asked could not be stored; somebody has to `look` every `gate.LOOK_S`."""
     command: str | None = None
     """As which this process is announced on the database; null: as nothing."""
 
@@ -192,7 +195,8 @@ async def assembled(
             )
             clients = _clients(settings, transport, clock, credential, memory)
             outlets.append(Outlet(way, shards_of(index, ways), limiter, transport, clients))
-        parts = Parts(writer, reader, tuple(outlets), owner, command)
+        gate = Gate(engine.url, clock, wal_mb=settings.wal_mb, keep_free_mb=settings.keep_free_mb)
+        parts = Parts(writer, reader, tuple(outlets), owner, gate, command)
         await parts.announce(clock)
         try:
             yield parts
@@ -242,6 +246,7 @@ def worker_of(
         is_due=is_due,
         run_id=run_id,
         idle_s=idle_s,
+        may_claim=parts.gate.closed_reason,
     )
 
 

@@ -96,6 +96,8 @@ class Worker:
     run_id: int | None = None
     idle_s: float = PEEK_S
     """Seconds between two looks for jobs of others while there is nothing to do."""
+    may_claim: Callable[[], str | None] = lambda: None
+    """Asked before claims: why there must be none now, or null."""
     chance: Callable[[], float] = random.random
     fatal: HarvesterError | None = None
     """Why there is no going on at all: no route can be used, or none that the jobs left belong to."""
@@ -194,6 +196,8 @@ class Worker:
         """Claim for every open way that has room; how many jobs there were, those included that the store knew."""
         total = 0
         for way in self._ways:
+            if self.may_claim() is not None:
+                break
             room = SLOTS[way.lane] + way.ahead - len(way.tasks)
             if room <= way.ahead // 2 or not self._is_open(way):
                 continue

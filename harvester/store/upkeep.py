@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from harvester.errors import ConfigError, StoreError
 from harvester.store.engine import database_url
 
 PAGES_AT_ONCE = 2000
-"""Pages copied between two looks at what others wrote."""
+"""Pages copied between two chances to interrupt."""
 
 
 def damage(connection: Connection) -> list[str]:
@@ -38,12 +39,18 @@ def back_up(database: str, file: str) -> int:
     part = target.with_name(target.name + ".part")
     try:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-        with sqlite3.connect(f"file:{url.database}?mode=ro", uri=True) as source, sqlite3.connect(part) as copy:
+        address = f"{Path(url.database or '').absolute().as_uri()}?mode=ro"
+        with (
+            closing(sqlite3.connect(address, uri=True, isolation_level=None)) as source,
+            closing(sqlite3.connect(part)) as copy,
+        ):
+            # Of one moment: without it, the copying begins anew whenever somebody else has written, and may never end.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             source.backup(copy, pages=PAGES_AT_ONCE)
+            source.execute("COMMIT")
             copy.execute("PRAGMA journal_mode = DELETE")
             [verdict] = copy.execute("PRAGMA integrity_check(1)").fetchone()
-        source.close()
-        copy.close()
         if verdict != "ok":
             raise StoreError(f"the copy is damaged: {verdict}; run `harvester db check`")
         part.replace(target)

@@ -39,6 +39,7 @@ RANKS: dict[str, int] = {
     "harvester.store": 3,
     "harvester.handlers": 4,
     "harvester.healing": 4,
+    "harvester.gate": 4,
     "harvester.limiter": 4,
     "harvester.trouble": 3,
     "harvester.timetable": 2,
@@ -87,6 +88,7 @@ LIBRARIES: dict[str, dict[str, set[str] | None]] = {
     "sqlalchemy": {
         "harvester.store": None,
         "harvester.healing": {"Engine"},
+        "harvester.gate": {"URL"},
         "harvester.limiter": {"Connection"},
         "harvester.worker": {"Connection"},
         "harvester.composition": {"Connection", "Engine"},
