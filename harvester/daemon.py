@@ -192,7 +192,7 @@ class Daemon:
                 fill="account" if credential else None,
             )
             await scheduler.take_over()
-            self.vitals.committed()
+            self.vitals.committed_at = parts.writer.committed_at
             self.vitals.targets = sum(len(watch.targets) for watch in settings.watch)
             timetable = self.timetable(scheduler.duties())
             timetable.start()
@@ -200,7 +200,7 @@ class Daemon:
             beside = [
                 asyncio.create_task(delivery.keep_on()),
                 asyncio.create_task(self._beat(parts)),
-                asyncio.create_task(self._pulse(scheduler, timetable)),
+                asyncio.create_task(self._pulse(parts, scheduler, timetable)),
             ]
             stack.push_async_callback(_cancelled, beside)
             if not self.is_stopping:
@@ -258,7 +258,6 @@ class Daemon:
         while True:
             try:
                 await parts.announce(self.clock)
-                self.vitals.committed()
             except SchemaMismatch as error:
                 log.error("database.upgraded", reason=error.message)
                 self._end_generation()
@@ -266,7 +265,7 @@ class Daemon:
                 log.debug("beat.missed", reason=error.message)
             await self.clock.sleep(BEAT_S)
 
-    async def _pulse(self, scheduler: Scheduler, timetable: Timetable) -> None:
+    async def _pulse(self, parts: Parts, scheduler: Scheduler, timetable: Timetable) -> None:
         """Notice clocks that jump, and tell the service manager that all is well while it is."""
         offset = self.clock.time() - self.clock.monotonic()
         watchdog_s = self.notifier.watchdog_s
@@ -281,8 +280,8 @@ class Daemon:
                 log.warning("clock.jumped", by_s=round(jumped), next="all dates are looked at anew")
                 timetable.set_right()
                 await Duty("dates", 0.0, scheduler.set_right).once()
-            if self._worker is not None:
-                self.vitals.renewed_at = self._worker.renewed_at
+            self.vitals.committed_at = parts.writer.committed_at
+            self.vitals.renewed_at = None if self._worker is None else self._worker.renewed_at
             self.vitals.stretch = scheduler.stretch
             if watchdog_s is not None and self.vitals.is_moving(max(3 * BEAT_S, watchdog_s / 2)):
                 self.notifier.watchdog()

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from harvester.clock import Clock
 from harvester.composition import paces
 from harvester.config import Settings
+from harvester.healing import heal_future
 from harvester.jobs import Fill, NewJob
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
@@ -91,7 +92,8 @@ class Scheduler:
         return taken
 
     async def set_right(self) -> None:
-        """Set dates anew that a clock which was ahead has left behind."""
+        """Set dates anew that a clock which was ahead has left behind, and rows that it stamped with the future."""
+        await heal_future(self.writer, self.reader, self.clock, stretch=self.stretch)
         if changed := await self._write(partial(watches.set_right, now=self._now, stretch=self.stretch)):
             log.warning("watches.dated_anew", watches=changed, reason="their dates lay further off than their cadence")
 

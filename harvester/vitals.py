@@ -38,10 +38,6 @@ class Vitals:
     def __post_init__(self) -> None:
         self._began = self.committed_at = self.clock.monotonic()
 
-    def committed(self) -> None:
-        """The writer has just committed."""
-        self.committed_at = self.clock.monotonic()
-
     def is_moving(self, within_s: float) -> bool:
         """Whether the writer has committed within that time, and leases are renewed where any are held."""
         now = self.clock.monotonic()

@@ -126,9 +126,13 @@ class Worker:
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
         """Work until `is_over` says so while nothing is in hand, until `drain`, or until there is no way to go on (`fatal`).
 
-        Raises `StoreError` when leases cannot be renewed or results cannot be kept.
+        Raises `StoreError` when leases cannot be renewed or results cannot be kept. What an earlier worker of the same owner held
+        when that happened is made ready first.
         """
         bound = structlog.contextvars.bind_contextvars(owner=self.owner, run=self.run_id)
+        await self.writer.call(
+            lambda connection: queue.give_back(connection, Moment.of(self.clock.time()), owner=self.owner)
+        )
         upkeep = asyncio.create_task(self._upkeep())
         try:
             while not self._draining and self.fatal is None and not upkeep.done():

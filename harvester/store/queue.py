@@ -101,6 +101,14 @@ _RENEW = Statement(
     "owner until", "UPDATE jobs SET lease_until = :until WHERE lease_owner = :owner AND state = 'running'"
 )
 
+_GIVE_BACK = Statement(
+    "owner now",
+    """
+    UPDATE jobs SET state = 'ready', run_at = :now, attempt = attempt - 1, lease_owner = NULL, lease_until = NULL
+    WHERE state = 'running' AND lease_owner = :owner
+    """,
+)
+
 _PROMOTE = Statement("now", "UPDATE jobs SET state = 'ready' WHERE state = 'waiting' AND run_at <= :now")
 _IS_DUE = """
     SELECT 1 WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'ready' AND lane = :lane{owned})
@@ -268,6 +276,14 @@ def is_under_way(connection: Connection, ranges: Sequence[tuple[str, str]], job_
 def renew(connection: Connection, now: Moment, *, owner: str) -> int:
     """Push the leases of all this owner's jobs out; how many there are."""
     return _RENEW.run(connection, (owner, instant(now.seconds + LEASE_S)))
+
+
+def give_back(connection: Connection, now: Moment, *, owner: str) -> int:
+    """Make ready what this owner holds and does not work on any more, the attempt not held against it; how many.
+
+    Nobody else frees them while the owner lives: its leases are its own, and renewed.
+    """
+    return _GIVE_BACK.run(connection, (owner, now.text))
 
 
 def promote(connection: Connection, now: Moment) -> int:

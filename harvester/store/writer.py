@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from harvester.clock import Clock
 from harvester.errors import HarvesterError, LeaseLost, StoreError, StoreUnusable
@@ -36,6 +37,17 @@ BATCH = 200
 
 LOCKED_S = 300.0
 """How long another program may hold the database; each try waits for the engine's own time-out."""
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "another program holds it: let that one end its transaction",
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "its disk is mounted read-only, or this user may not write to it",
+    sqlite3.SQLITE_IOERR: "its disk fails or is full: see the system's log",
+    sqlite3.SQLITE_CANTOPEN: "see that its directory is there and may be written to",
+    sqlite3.SQLITE_CORRUPT: "stop this, run `harvester db check`, and go back to a backup",
+    sqlite3.SQLITE_NOTADB: "stop this, run `harvester db check`, and go back to a backup",
+}
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 LINGER_S = 0.05
 """How long the first finished job of a batch waits for others."""
@@ -85,6 +97,17 @@ class Writer:
         result: Result = await item.future
         return result
 
+    async def is_usable(self) -> bool:
+        """Whether something can be committed now, proved by a write that changes nothing.
+
+        Waits as any other call does where another program holds the database.
+        """
+        try:
+            await self.call(_prove)
+        except StoreError:
+            return False
+        return True
+
     def close(self) -> None:
         """Finish what was handed in, then end."""
         if self._thread.is_alive():
@@ -123,7 +146,7 @@ class Writer:
         try:
             results = self._patiently(batch)
         except BaseException as error:
-            if len(batch) > 1 and not isinstance(error, OperationalError):
+            if len(batch) > 1 and not _is_of_the_store(error):
                 for item in batch:
                     self._write([item])
                 return
@@ -142,7 +165,7 @@ class Writer:
             try:
                 return self._transaction(batch)
             except OperationalError as error:
-                if "locked" not in str(error.orig) or self._clock.monotonic() > deadline:
+                if _code(error) != sqlite3.SQLITE_BUSY or self._clock.monotonic() > deadline:
                     raise
                 log.warning("database.locked", next="tried again")
 
@@ -195,9 +218,28 @@ def settle_all(
     return counts
 
 
+def _prove(connection: Connection) -> None:
+    """Write what is there already; SQLite writes the page all the same."""
+    if connection.dialect.name == "sqlite":
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def _code(error: BaseException) -> int:
+    """What SQLite says is wrong; 0 for anything else."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_of_the_store(error: BaseException) -> bool:
+    """Whether the database is at fault, and no row."""
+    return isinstance(error, OperationalError | StoreUnusable) or _code(error) in _DAMAGED
+
+
 def _named(error: BaseException, item: _Settle | _Call) -> BaseException:
-    if isinstance(error, OperationalError):
-        return StoreUnusable(f"the database cannot be written: {error.orig}")
+    if isinstance(error, DBAPIError) and _is_of_the_store(error):
+        advice = _ADVICE.get(_code(error))
+        return StoreUnusable(f"the database cannot be written: {error.orig}{f'; {advice}' if advice else ''}")
     if isinstance(error, SQLAlchemyError):
         return StoreError(f"the database refused a row: {type(error).__name__}: {str(error).splitlines()[0]}")
     if isinstance(item, _Settle) and not isinstance(error, HarvesterError):
