@@ -182,7 +182,6 @@ class _Server(ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     server_version = "harvester"
     sys_version = ""
-    timeout = LONGEST_S
 
     def __init__(self, request: Any, client_address: Any, server: BaseServer) -> None:
         assert isinstance(server, _Server)

@@ -1,8 +1,13 @@
-"""No token is ever persisted: there is no column for one, no job carries one, and a run signed in leaves none in the file."""
+"""No secret gets out: no column is for one, no job carries one, a run that has all kinds leaves none in files, logs or metrics."""
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -19,7 +24,9 @@ from harvester.request import Request
 from harvester.store import migrate
 from harvester.store.engine import database_url, open_writer
 from harvester.targets import parse_targets
-from tests.fakehub import FakeHub
+from tests.fakehub import FakeHub, Fault, Limits, World, faults
+from tests.proxy import Proxy
+from tests.receiver import Receiver
 
 SECRETIVE = re.compile(r"token|secret|passw|credential|authori[sz]|bearer|jwt|cookie|api_?key", re.IGNORECASE)
 SECRET = "dckr_pat_the-operators-own"
@@ -74,3 +81,99 @@ def test_a_run_that_signs_in_leaves_no_token_in_the_file(tmp_path: Path, secret:
     held = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
     assert b"anonymous" in held or b"account" in held, "the ledger is in the file"
     assert TOKEN_LIKE.findall(held) == []
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "the-proxys-password-1a2b"
+SIGNING_KEY = "the-webhooks-key-3c4d"
+HOOK_PATH = "very-secret-path"
+
+FAULTS = [
+    Fault(faults.server_error(503), target="/repositories/nginx$"),
+    Fault(faults.connection_reset(), target="/repositories/web$"),
+    Fault(faults.status(403, {"detail": "no"}), target="/repositories/reports$", times=None),
+    Fault(faults.field_set("last_updated", "never"), target="/nginx/tags"),
+    Fault(faults.cut_short(), target="/web/tags"),
+]
+
+
+def kinds_of_lines(log: str) -> set[str]:
+    """Every line is one object without colours that has an event, a level and an instant in UTC; the events."""
+    assert "\x1b" not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    for line in lines:
+        assert line["level"] in ("debug", "info", "warning", "error"), line
+        assert line["event"]
+        assert line["timestamp"].endswith("Z")
+    return {str(line["event"]) for line in lines}
+
+
+@pytest.mark.parametrize("secret", [SECRET, "dckr_pat_a-wrong-one"], ids=["accepted", "refused"])
+def test_a_process_that_has_secrets_of_all_kinds_shows_none_of_them_anywhere(tmp_path: Path, secret: str) -> None:
+    """Signed in, by a proxy with a password, telling a webhook that fails, while the far end fails in many ways, all logged."""
+    made = World.small()
+    limits = Limits(hub_per_minute=100_000, pulls=100_000)
+    with FakeHub(made, limits=limits, users={"anna": SECRET}) as far_end, Proxy() as proxy, Receiver() as receiver:
+        receiver.status = lambda event: 500
+        for fault in FAULTS:
+            far_end.fault(fault)
+        address = f"http://someone:{PASSWORD}@127.0.0.1:{proxy.port}"
+        (tmp_path / "token").write_text(secret)
+        (tmp_path / "hook").write_text(receiver.url)
+        (tmp_path / "key").write_text(SIGNING_KEY)
+        (tmp_path / "harvester.toml").write_text(
+            f"""
+            proxy = "{address}"
+            [auth]
+            username = "anna"
+            token_file = "token"
+            [limits]
+            pulls = 100000
+            [[notify]]
+            name = "ops"
+            to = "webhook"
+            url_file = "hook"
+            secret_file = "key"
+            """
+        )
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-m",
+                "tests.guards.watched",
+                "nginx",
+                "acme/web",
+                "initech/reports",
+                "nobody/nothing",
+            ],
+            env={**kept, **far_end.environment(), "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        wire = "".join(str(entry) for entry in receiver.journal)
+        basic = base64.b64encode(f"someone:{PASSWORD}".encode()).decode()
+        assert proxy.authorizations, done.stderr
+        assert set(proxy.authorizations) == {f"Basic {basic}"}, "the password was used"
+        assert far_end.requests(path_contains="/auth/token"), "it signed in"
+    assert done.returncode == 0, done.stderr
+    said = kinds_of_lines(done.stderr)
+    if secret == SECRET:
+        assert {"job.done", "job.retry", "job.dead", "notify.failed"} <= said
+        assert HOOK_PATH in wire
+        assert "signature" in wire
+    assert "harvester_jobs_settled_total" in done.stdout
+    for name in ("token", "hook", "key", "harvester.toml"):
+        (tmp_path / name).unlink()
+    held = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    assert len(held) > 100_000
+    texts = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode(), "files": held}
+    for place, text in texts.items():
+        for one in (secret, SECRET, PASSWORD, basic, SIGNING_KEY, HOOK_PATH):
+            assert one.encode() not in text, f"{one} is in {place}"
+        assert TOKEN_LIKE.findall(text) == [], place

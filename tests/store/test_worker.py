@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 
 import pytest
+import structlog
 from sqlalchemy import Connection
 
 from harvester.errors import StoreError, Throttled
@@ -265,3 +266,31 @@ async def test_a_worker_whose_claims_fail_leaves_nothing_running_behind(db: Data
     with pytest.raises(StoreError, match="full"):
         await working
     assert asyncio.all_tasks() - before == set()
+
+
+async def test_whatever_is_logged_on_behalf_of_a_job_has_its_ids(db: Database, writer: Writer) -> None:
+    run = db.begin_run("a", *[job(f"r{number}") for number in range(6)])
+    while_asked: list[dict[str, object]] = []
+
+    async def handle(claimed: Job) -> Harvest:
+        await asyncio.sleep(0)
+        while_asked.append(structlog.contextvars.get_contextvars())
+        return Harvest(records=(seen(claimed.args.subject),))
+
+    work = Work(db, writer, handle, run.id)
+    at_end: list[tuple[Job, dict[str, object]]] = []
+    work.worker.on_report = lambda report: at_end.append((report.job, structlog.contextvars.get_contextvars()))
+    await work.until_over()
+    assert len(at_end) == len(while_asked) == 6
+    for claimed, ids in at_end:
+        assert ids in while_asked
+        assert ids == {
+            "job": claimed.id,
+            "kind": "repository",
+            "key": claimed.key,
+            "lane": "hub",
+            "attempt": 1,
+            "owner": OWNER,
+            "run": run.id,
+        }
+    assert structlog.contextvars.get_contextvars() == {}, "nothing is left to whoever runs the worker"

@@ -192,3 +192,18 @@ async def test_a_process_killed_inside_a_transaction_loses_nothing_that_was_sett
     db.run("UPDATE jobs SET lease_until = '2020-01-01T00:00:00Z' WHERE state = 'running'")
     assert db.rescue() == 1
     assert db.job(job("second").key)["state"] == "ready"
+
+
+async def test_the_last_commit_has_its_time_and_what_failed_is_none(db: Database, writer: Writer) -> None:
+    assert writer.committed_at == db.clock.monotonic()
+    db.clock.advance(20)
+    await writer.call(lambda connection: None)
+    assert writer.committed_at == 20
+
+    def fail(connection: Connection) -> None:
+        raise StoreError("no")
+
+    db.clock.advance(5)
+    with pytest.raises(StoreError):
+        await writer.call(fail)
+    assert writer.committed_at == 20
