@@ -13,7 +13,20 @@ import click
 from harvester import __version__
 from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, SchemaMismatch, Unreachable
 
-COMMANDS = ("backfill", "run", "plan", "status", "doctor", "limits", "events", "whois", "notify", "jobs", "db")
+COMMANDS = (
+    "backfill",
+    "run",
+    "plan",
+    "status",
+    "doctor",
+    "limits",
+    "events",
+    "whois",
+    "notify",
+    "jobs",
+    "forget",
+    "db",
+)
 
 
 class _Commands(click.Group):

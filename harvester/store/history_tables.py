@@ -103,6 +103,18 @@ class Event(Base):
     __table_args__ = (
         Index("ix_events_kind_observed_at", "kind", "observed_at"),
         Index("ix_events_observed_at", "observed_at"),
+        Index(
+            "ix_events_repository_id",
+            "repository_id",
+            sqlite_where=text("repository_id IS NOT NULL"),
+            postgresql_where=text("repository_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_events_tag_id",
+            "tag_id",
+            sqlite_where=text("tag_id IS NOT NULL"),
+            postgresql_where=text("tag_id IS NOT NULL"),
+        ),
         NEVER_REUSED,
     )
     id: Mapped[Pk]
@@ -139,6 +151,7 @@ class Delivery(Base):
         CheckConstraint("state IN ('waiting', 'done', 'dead')", name="state"),
         CheckConstraint("(state = 'waiting') = (finished_at IS NULL)", name="finished"),
         Index("uq_deliveries_notifier_event_id", "notifier", "event_id", unique=True),
+        Index("ix_deliveries_event_id", "event_id"),
         Index(
             "ix_deliveries_waiting",
             "notifier",

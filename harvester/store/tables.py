@@ -242,6 +242,12 @@ class Listing(Base):
     __table_args__ = (
         Index("ix_listings_walk_key", "walk_key", "started_at"),
         Index("ix_listings_kind_subject", "kind", "subject"),
+        Index(
+            "ix_listings_repository_id",
+            "repository_id",
+            sqlite_where=text("repository_id IS NOT NULL"),
+            postgresql_where=text("repository_id IS NOT NULL"),
+        ),
         NEVER_REUSED,
     )
     id: Mapped[Pk]

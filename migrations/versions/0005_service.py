@@ -1,4 +1,4 @@
-"""What the service watches and when it is due, who works on the database, and what days of work came to."""
+"""What the service watches and when it is due, who works on the database, what days of work came to; and indexes to forget by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ depends_on = None
 
 INSTANT = sa.String(20).with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+BY_REPOSITORY = (
+    ("ix_events_repository_id", "events", "repository_id"),
+    ("ix_events_tag_id", "events", "tag_id"),
+    ("ix_listings_repository_id", "listings", "repository_id"),
+)
 
 
 def upgrade() -> None:
@@ -109,9 +115,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'dead'"),
         postgresql_where=sa.text("state = 'dead'"),
     )
+    for name, table, column in BY_REPOSITORY:
+        op.create_index(
+            name,
+            table,
+            [column],
+            unique=False,
+            sqlite_where=sa.text(f"{column} IS NOT NULL"),
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
+    op.create_index("ix_deliveries_event_id", "deliveries", ["event_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_deliveries_event_id", table_name="deliveries")
+    for name, table, _ in reversed(BY_REPOSITORY):
+        op.drop_index(name, table_name=table)
     op.drop_index("ix_deliveries_dead", table_name="deliveries")
     op.drop_index("ix_jobs_dead", table_name="jobs")
     op.drop_index("ix_repositories_next_check_at", table_name="repositories")

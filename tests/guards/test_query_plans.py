@@ -34,6 +34,7 @@ from harvester.store import (
     answers,
     cadences,
     facts,
+    forgetting,
     looks,
     migrate,
     outbox,
@@ -48,6 +49,7 @@ from harvester.store.freshness import settle_known
 from harvester.store.gauges import read_gauges
 from harvester.store.harvest import store_harvest
 from harvester.store.moment import Moment
+from harvester.targets import Target
 from tests.guards import seeded
 
 ROWS = 3000
@@ -456,6 +458,22 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "deliveries that arrived": (tidied("deliveries"), "SEARCH d USING INTEGER PRIMARY KEY (rowid>?)"),
     "names that nobody asks for": (tidied("names"), "SEARCH listing_names USING PRIMARY KEY (listing_id>?)"),
     "jobs of a walk": (tidied("names"), "SEARCH j USING INDEX ix_jobs_key (key>? AND key<?)"),
+    "what is forgotten of a repository": (
+        lambda c: forgetting._step(c, Target("repository", "ns1/r1")),
+        "SEARCH tags USING INDEX uq_tags_repository_id_name (repository_id=?)",
+    ),
+    "what is forgotten of a tag": (
+        lambda c: forgetting._step(c, Target("tag", "ns1/r1", "t10")),
+        "SEARCH events USING INDEX ix_events_tag_id (tag_id=?)",
+    ),
+    "deliveries of what is forgotten": (
+        lambda c: forgetting._step(c, Target("repository", "ns1/r1")),
+        "SEARCH deliveries USING INDEX ix_deliveries_event_id (event_id=?)",
+    ),
+    "images that nothing shows": (
+        lambda c: forgetting._step(c, Target("repository", "ns1/r1")),
+        "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",
+    ),
     "where a digest was seen": (
         lambda c: answers.places(c, "sha256:i9", 100),
         "SEARCH h USING INDEX ix_tag_history_digest (digest=?)",

@@ -22,7 +22,8 @@ from harvester.errors import StoreUnusable
 from harvester.jobs import Harvest, Job
 from harvester.store import engine as engines
 from harvester.store import queue
-from harvester.store.engine import database_url, open_reader, open_writer, read
+from harvester.store.engine import database_url, open_reader, open_writer
+from harvester.store.reading import read
 from harvester.store.writer import LOCKED_S, Writer
 from tests.store.clocks import NOW, ManualClock
 from tests.store.database import OWNER, Database
@@ -213,7 +214,7 @@ async def test_giving_back_leaves_what_others_hold(db: Database) -> None:
 async def test_a_reader_says_what_is_wrong(db: Database) -> None:
     reader = open_reader(db.engine.url)
     with pytest.raises(StoreUnusable, match="the database cannot be read: no such table: missing"):
-        read(reader, lambda connection: connection.exec_driver_sql("SELECT 1 FROM missing"))
+        await read(reader, lambda connection: connection.exec_driver_sql("SELECT 1 FROM missing"))
     reader.dispose()
 
 
