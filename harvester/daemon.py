@@ -23,6 +23,7 @@ from harvester.composition import Parts, assembled, worker_of
 from harvester.config import Settings
 from harvester.delivery import opened
 from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, SchemaMismatch, StoreError
+from harvester.gate import MEGABYTE
 from harvester.health import HealthServer
 from harvester.metrics import Metrics
 from harvester.outcomes import Outcomes
@@ -167,7 +168,7 @@ class Daemon:
             )
             health.start()
             stack.callback(health.close)
-            self.metrics.bound(wal_bytes=settings.wal_mb << 20, free_bytes=settings.keep_free_mb << 20)
+            self.metrics.bound(wal_bytes=settings.wal_mb * MEGABYTE, free_bytes=settings.keep_free_mb * MEGABYTE)
             parts = await stack.enter_async_context(
                 assembled(
                     settings,
@@ -187,6 +188,8 @@ class Daemon:
                 parts.reader,
                 self.clock,
                 settings,
+                owner=parts.owner,
+                gate=parts.gate,
                 on_begun=self._hint,
                 on_gauges=self._measured,
                 fill="account" if credential else None,

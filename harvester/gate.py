@@ -21,7 +21,7 @@ LOOK_S = 30.0
 
 WARN_S = 60.0
 
-MEGABYTE = 2**20
+MEGABYTE = 10**6
 
 ABOVE = 1.05
 """The disk counts as having room again when so many times the reserve is free, so that it does not open and close every second."""

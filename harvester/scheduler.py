@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection, Engine
 
+from harvester import gate
 from harvester.clock import Clock
 from harvester.composition import paces
 from harvester.config import Settings
@@ -21,7 +22,7 @@ from harvester.healing import heal_future
 from harvester.jobs import Fill, NewJob
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
-from harvester.store import cadences, looks, queue, reads, retention, runs, watches
+from harvester.store import cadences, looks, processes, queue, reads, retention, runs, watches
 from harvester.store.gauges import Gauges, read_gauges
 from harvester.store.moment import Moment
 from harvester.store.reading import read
@@ -56,6 +57,8 @@ class Scheduler:
     reader: Engine
     clock: Clock
     settings: Settings
+    owner: str
+    gate: gate.Gate
     on_begun: Callable[[], None]
     """Told when there are new jobs."""
     on_gauges: Callable[[Gauges], None]
@@ -71,6 +74,7 @@ class Scheduler:
         """What is to be done, and how often."""
         return (
             Duty("measure", MEASURE_S, self.measure),
+            Duty("log", gate.LOOK_S, self.gate.look),
             Duty("replan", REPLAN_S, self.replan),
             Duty("sweep", SWEEP_S, self.sweep),
             Duty("tidy", TIDY_S, self.tidy),
@@ -140,9 +144,11 @@ class Scheduler:
         plan = await self._read(partial(cadences.replan, now=self._now, requests_per_s=rate))
         for step in plan.steps:
             await self._write(step)
-        self._stretch(plan)
+        if self._stretch(plan):
+            await self._write(partial(processes.stretched, owner=self.owner, stretch=self.stretch))
 
-    def _stretch(self, plan: cadences.Replanned) -> None:
+    def _stretch(self, plan: cadences.Replanned) -> bool:
+        """Take over the plan's stretch and say so; whether it is another than before."""
         before, self.stretch = self.stretch, min(plan.stretch, MOST_STRETCH)
         told = {
             "wanted_per_min": round(plan.demand_per_s * 60, 1),
@@ -160,6 +166,7 @@ class Scheduler:
             log.info("cadence.met", **told, reason="the budget meets every cadence again")
             self._said_stretch = 1.0
         log.debug("cadence.planned", repositories=plan.repositories, between=plan.between, **told)
+        return self.stretch != before
 
     async def measure(self) -> None:
         """Read how everything stands, for whoever watches the service."""

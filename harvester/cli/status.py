@@ -91,7 +91,7 @@ def _print_service(answer: dict[str, Any]) -> None:
         lag = f", the longest lag is {_span(fresh['lag_s'])}" if fresh["lag_s"] else ""
         click.echo(
             f"watches     {fresh['in_force']} in force, {fresh['due']} due, {fresh['under_way']} under way{lag}"
-            + (f", looks {fresh['stretch']:.1f} times as far apart as configured" if fresh["stretch"] else "")
+            + (f", passes {fresh['stretch']:.1f} times as far apart as configured" if fresh["stretch"] else "")
         )
     if answer["watches"]:
         click.echo(f"\nwatches (those due first, {MOST} at the most)")

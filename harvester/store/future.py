@@ -50,7 +50,7 @@ _OF_REPOSITORY = (
     _Stamps(
         "repositories",
         ("id",),
-        ("last_seen_at", "gone_at", "first_seen_at", "detailed_at", "tags_walked_at"),
+        ("last_seen_at", "gone_at", "first_seen_at", "detailed_at", "tags_walked_at", "looked_at"),
         "id = :id",
     ),
     _Stamps("tags", ("id",), ("last_seen_at", "gone_at", "first_seen_at"), "repository_id = :id"),

@@ -31,6 +31,8 @@ class Process:
     version: str
     started_at: str
     seen_at: str
+    stretch: float = 1.0
+    """By how much it makes all passes later than configured."""
 
     @property
     def host(self) -> str:
@@ -54,12 +56,13 @@ _ANNOUNCE = Statement(
     """,
 )
 _RENEW = Statement("owner now", "UPDATE processes SET seen_at = :now WHERE owner = :owner")
+_STRETCH = Statement("owner stretch", "UPDATE processes SET stretch = :stretch WHERE owner = :owner")
 _LEAVE = Statement("owner", "DELETE FROM processes WHERE owner = :owner")
 _PRUNE = Statement("early late", "DELETE FROM processes WHERE seen_at < :early OR seen_at > :late")
 _AT_WORK = Statement(
     "early late",
     """
-    SELECT owner, command, version, started_at, seen_at FROM processes WHERE seen_at >= :early AND seen_at <= :late
+    SELECT owner, command, version, started_at, seen_at, stretch FROM processes WHERE seen_at >= :early AND seen_at <= :late
     ORDER BY started_at, owner
     """,
 )
@@ -76,6 +79,11 @@ def renew(connection: Connection, owner: str, now: Moment) -> bool:
     return _RENEW.run(connection, (owner, now.text)) == 1
 
 
+def stretched(connection: Connection, owner: str, stretch: float) -> None:
+    """Note by how much this process makes all passes later than configured."""
+    _STRETCH.run(connection, (owner, stretch))
+
+
 def leave(connection: Connection, owner: str) -> None:
     """Say that it does no more."""
     _LEAVE.run(connection, (owner,))
@@ -89,7 +97,7 @@ def at_work(connection: Connection, now: Moment) -> list[Process]:
     if not inspect(connection).has_table("processes"):
         return []
     rows = _AT_WORK.all(connection, (instant(now.seconds - SEEN_S), instant(now.seconds + SEEN_S)))
-    return [Process(row[0], row[1], row[2], text_of(row[3]), text_of(row[4])) for row in rows]
+    return [Process(row[0], row[1], row[2], text_of(row[3]), text_of(row[4]), float(row[5])) for row in rows]
 
 
 def named(processes: Sequence[Process]) -> str:

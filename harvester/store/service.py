@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from harvester.clock import instant, seconds_of
 from harvester.store.moment import DAY_S, Moment, text_of
+from harvester.store.processes import at_work
 from harvester.store.statements import Statement
 
 PRUNED_DAYS = 7
@@ -49,7 +50,7 @@ class Freshness:
     lag_s: int
     """How long the pass of a watch, or the look at a repository, that is the most overdue has been due."""
     stretch: float | None
-    """By how much the daemon keeps looks further apart than configured, because the budget does not allow more; null: not known."""
+    """By how much a daemon at work makes all passes later than configured, the budget being too small; null: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def freshness(connection: Connection, now: Moment) -> Freshness:
     [(in_force, due, under_way, next_pass)] = _OF_WATCHES.all(connection, (now.text,))
     [(next_look,)] = _NEXT_LOOK.all(connection)
     lag = max((_since(at, now) for at in (next_pass, next_look)), default=0)
-    return Freshness(int(in_force), int(due), int(under_way), lag, None)
+    stretch = max((one.stretch for one in at_work(connection, now)), default=1.0)
+    return Freshness(int(in_force), int(due), int(under_way), lag, stretch if stretch > 1 else None)
 
 
 def watches(connection: Connection, now: Moment, most: int) -> list[WatchState]:

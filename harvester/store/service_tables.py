@@ -86,6 +86,8 @@ class Process(Base):
     started_at: Mapped[Instant]
     seen_at: Mapped[Instant]
     """Renewed with its leases."""
+    stretch: Mapped[float] = mapped_column(Float(53), server_default="1")
+    """By how much it makes all passes later than configured, because the budget does not meet them."""
 
 
 class WorkDay(Base):

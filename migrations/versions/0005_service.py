@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("started_at", INSTANT, nullable=False),
         sa.Column("seen_at", INSTANT, nullable=False),
+        sa.Column("stretch", sa.Float(precision=53), server_default="1", nullable=False),
         sa.PrimaryKeyConstraint("owner", name=op.f("pk_processes")),
         sqlite_with_rowid=False,
     )

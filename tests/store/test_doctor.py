@@ -259,7 +259,14 @@ def test_backups_that_have_ceased(doctor: Doctor, path: Path) -> None:
 
 
 def working(db: Database, owner: str, command: str = "run", version: str = __version__, seen: float = 0.0) -> None:
-    db.run("INSERT INTO processes VALUES (?, ?, ?, ?, ?)", owner, command, version, at(-HOUR), at(seen))
+    db.run(
+        "INSERT INTO processes (owner, command, version, started_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+        owner,
+        command,
+        version,
+        at(-HOUR),
+        at(seen),
+    )
 
 
 def test_who_is_at_work(doctor: Doctor, db: Database) -> None:

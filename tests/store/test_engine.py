@@ -31,7 +31,7 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     for opening in (open_writer, open_reader):
         with pytest.raises(ConfigError, match="is not an SQLite database"):
             opening(database_url(str(text)))
-    with pytest.raises(ConfigError, match="not a file"):
+    with pytest.raises(ConfigError, match="Is a directory"):
         open_writer(database_url(str(tmp_path)))
     assert text.read_text().startswith("These are notes")
 

@@ -40,7 +40,7 @@ class Disk:
         def statvfs(path: Any) -> os.statvfs_result:
             found = list(real(path))
             found[1] = 4096
-            found[4] = int(self.free_mb * MEGABYTE) // 4096
+            found[4] = -(-int(self.free_mb * MEGABYTE) // 4096)
             return os.statvfs_result(found)
 
         monkeypatch.setattr("os.statvfs", statvfs)

@@ -19,7 +19,12 @@ def put(harvester: Harvester, sql: str, *values: Any) -> None:
 
 def test_who_works_what_is_watched_and_what_was_pruned(harvester: Harvester) -> None:
     now = time.time()
-    put(harvester, "INSERT INTO processes VALUES ('box:17:ab', 'run', '0.1.0', ?, ?)", instant(now - 60), instant(now))
+    put(
+        harvester,
+        "INSERT INTO processes (owner, command, version, started_at, seen_at) VALUES ('box:17:ab', 'run', '0.1.0', ?, ?)",
+        instant(now - 60),
+        instant(now),
+    )
     put(
         harvester,
         "INSERT INTO watches (target, tags, layers, every_s, fastest_s, place, since, next_check_at)"
