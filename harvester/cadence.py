@@ -10,15 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from math import exp, floor, inf, log10, sqrt
+from math import ceil, exp, floor, inf, log, log10, sqrt
 from typing import Literal, NamedTuple
 
-MEMORY_S = 30 * 86_400.0
-"""What was observed this long ago counts 1/e of what is observed now."""
+MEMORY_S = 10 * 86_400.0
+"""What was observed this long ago counts 1/e of what is observed now: where rates stay as they are, memories of ten days and of
+ninety are as good, and where they change the short one is better (`python -m tests.trials.freshness`)."""
+
+UNKNOWN_AGE_S = 30 * 86_400.0
+"""The age that a last change is taken to have where none is known."""
 
 PRIOR_CHANGES = 0.6
 """What the age of the last change counts for, in changes: of the recorded catalogue (1,015 repositories, three days apart) those of
 one day, ten days and a hundred days of age had changed again as often as this says, each within a tenth of it."""
+
+ALIKE = 4.0
+"""Changes for which what all repositories do counts in the judgement of one, where they are all alike."""
 
 YOUNGEST_S = 60_000.0
 """A last change is taken to be this old at the least: pushes come in bunches, and the recorded ones of an hour ago had changed
@@ -43,7 +50,7 @@ class Habit(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A repository as far as its interval depends on it."""
+    """What is looked at by itself, a repository or a list of them, as far as its interval depends on it."""
 
     rate: float
     weight: float
@@ -74,12 +81,13 @@ def next_slot(now: float, every_s: int, phase_s: int) -> int:
 def next_pass(begun: float, every_s: int, phase_s: int, factor: float = 1.0) -> int:
     """When the pass after the one that began at `begun` is due, `every` being stretched by `factor`.
 
-    Without a stretch it is the next slot; with one it is counted from the slot of the last pass, for slots of a changing length
-    have no common beginning.
+    A stretched `every` has slots of its own, which keep what is due spread out; where `factor` has just changed, the first of them
+    comes half to one and a half of the stretched `every` later.
     """
     if factor <= 1:
         return next_slot(begun, every_s, phase_s)
-    return int(begun + every_s * factor)
+    longer = int(every_s * factor)
+    return next_slot(begun + longer / 2, longer, int(phase_s * factor))
 
 
 def next_look(now: float, interval_s: float, name: str, pass_at: float | None) -> float:
@@ -93,9 +101,9 @@ def next_look(now: float, interval_s: float, name: str, pass_at: float | None) -
     return due
 
 
-def is_sane(next_check_at: float, now: float, every_s: float) -> bool:
-    """Whether a due date can have been set by this clock: it is past, or no further away than one `every` of a pass."""
-    return next_check_at <= now + every_s
+def is_sane(next_check_at: float, now: float, longest_s: float) -> bool:
+    """Whether this clock can have set a due date: it is past, or no further away than any is ever set ahead."""
+    return next_check_at <= now + longest_s
 
 
 def jittered(interval_s: float, name: str, now: float) -> float:
@@ -120,15 +128,54 @@ def noted(habit: Habit, elapsed_s: float, has_changed: bool, age_s: float | None
     return Habit(habit.checks * kept + 1, habit.changes * kept + has_changed, habit.observed_s * kept + quiet)
 
 
-def rate(habit: Habit, age_s: float | None) -> float:
-    """Changes per second: what the looks have shown, and what the age of the last change lets expect.
+class Evidence(NamedTuple):
+    """What lets expect a rate: so many changes in so many seconds."""
 
-    The latter alone is what is known of a repository that was looked at once, and counts the less the more changes were seen; null:
-    it never changed, as far as is known.
+    changes: float
+    seconds: float
+
+
+class Usual(NamedTuple):
+    """What all repositories do."""
+
+    changes: float
+    """For how many changes of its own that counts in the judgement of one."""
+    log_rate: float
+
+
+NOTHING = Usual(0.0, 0.0)
+
+
+def evidence(habit: Habit, age_s: float | None) -> Evidence:
+    """What the looks have shown, and what the age of the last change lets expect.
+
+    The age is all that is known of a repository that was looked at once, and counts the less the more changes were seen; null: it
+    never changed, as far as is known.
     """
-    age = MEMORY_S if age_s is None else max(YOUNGEST_S, age_s)
+    age = UNKNOWN_AGE_S if age_s is None else max(YOUNGEST_S, age_s)
     share = 1 / (1 + habit.changes)
-    return (habit.changes + share * PRIOR_CHANGES) / (habit.observed_s + share * age)
+    return Evidence(habit.changes + share * PRIOR_CHANGES, habit.observed_s + share * age)
+
+
+def usual(found: Sequence[Evidence]) -> Usual:
+    """What all repositories together let expect of each: the more, the more alike they are.
+
+    Of the spread of the logarithms of their rates that part is believed which chance does not explain, for so few changes as were
+    seen of each. Where rates span decades next to nothing is left of the others, and each is judged by itself.
+    """
+    if not found:
+        return NOTHING
+    logs = [log(one.changes / one.seconds) for one in found]
+    mean = sum(logs) / len(logs)
+    by_chance = sum([1 / max(1.0, one.changes) + 0.64 / max(1.0, one.changes) ** 2 for one in found])
+    spread = (sum([(one - mean) ** 2 for one in logs]) - by_chance) / len(logs)
+    return Usual(1 / max(spread, 1 / ALIKE), mean)
+
+
+def rate(own: Evidence, usual: Usual = NOTHING) -> float:
+    """Changes per second, by what is known of it and of all: the mean of the logarithms, for one that is unlike all stays so."""
+    known = max(1.0, own.changes)
+    return exp((known * log(own.changes / own.seconds) + usual.changes * usual.log_rate) / (known + usual.changes))
 
 
 def weight(pull_count: int | None) -> float:
@@ -175,6 +222,21 @@ def intervals(sources: Sequence[Source], requests_per_s: float) -> list[int]:
     return found
 
 
+def is_listed(single: Sequence[Source], by_list: Source, price: float) -> bool:
+    """Whether looks at a list, all its repositories at once, are worth more than looks at single ones.
+
+    `price` is what a request is worth elsewhere, as `price_of` has it.
+    """
+    if price == inf or len(single) < 2:
+        return False
+    return _lateness(by_list, price) <= sum([_lateness(one, price) for one in single])
+
+
+def price_of(sources: Sequence[Source], requests_per_s: float) -> float:
+    """What a request is worth when so many may be spent: the factor between `sqrt(cost / (weight x rate))` and the interval."""
+    return _multiplier([one for one in sources if one.rate > 0 and one.weight > 0], requests_per_s)
+
+
 def requests_of(sources: Iterable[Source], found: Iterable[int]) -> float:
     """Requests per second that these intervals cost beyond the passes."""
     return sum(one.requests * (1 / interval - 1 / one.every_s) for one, interval in zip(sources, found, strict=True))
@@ -207,14 +269,15 @@ def requests_of_pass(
 def stretch(demand_per_s: float, capacity_per_s: float) -> float:
     """By how much every `every` is stretched, that of all alike, when the budget cannot meet them: 1 where it can.
 
-    Infinite where something is wanted and nothing can be spent.
+    In quarters, so that a demand that varies a little does not move the slots all the time. Infinite where something is wanted and
+    nothing can be spent.
     """
     if demand_per_s <= capacity_per_s:
         return 1.0
-    return demand_per_s / capacity_per_s if capacity_per_s > 0 else inf
+    return ceil(4 * demand_per_s / capacity_per_s - 1e-9) / 4 if capacity_per_s > 0 else inf
 
 
-_HALVINGS = 12
+_HALVINGS = 10
 """Of the range in which the multiplier lies: the budget is met to a part in thousands."""
 
 
@@ -232,6 +295,12 @@ def _looks(changing: Sequence[_Changing], multiplier: float) -> list[int]:
         return [most for _, most, _ in changing]
     unit = multiplier**-2
     return [min(most, int(0.5 + sqrt(0.25 + square * unit))) for square, most, _ in changing]
+
+
+def _lateness(one: Source, price: float) -> float:
+    """Twice the weighted delay per second at the best interval, and what the requests for it are worth."""
+    interval = min(max(price * _span(one), one.fastest_s), one.every_s)
+    return one.weight * one.rate * interval + price**2 * one.requests * (1 / interval - 1 / one.every_s)
 
 
 def _span(one: Source) -> float:

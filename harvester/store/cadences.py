@@ -6,7 +6,7 @@ transaction of the writer between others. A step that finds a row changed meanwh
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -230,7 +230,10 @@ def observe(connection: Connection, now: Moment) -> list[Step]:
         off: Row | None = None
         watch = watches.get(int(watch_id))
         if next_check_at is not None and watch is not None and looked <= now.seconds:
-            off = (instant(cadence.next_look(looked, interval_s, full_name, watch.next_check_at)), repository)
+            off = (
+                instant(cadence.next_look(looked, interval_s, together(watch, full_name), watch.next_check_at)),
+                repository,
+            )
         notes.append(((*habit, text_of(looked_at), updated_text, repository), off))
     return [partial(_note, notes=part) for part in _parts(notes)]
 
@@ -239,35 +242,39 @@ def replan(connection: Connection, now: Moment, requests_per_s: float) -> Replan
     """How often each repository is looked at from now on, when the Hub allows so many requests per second."""
     watches = {one.id: one for one in in_force(connection)}
     sources: list[Source] = []
-    rows: list[Row] = []
-    repositories: Counter[int] = Counter()
+    rows = [row for row in _ALL.all(connection) if int(row[1]) in watches]
+    known = [
+        cadence.evidence(Habit(*row[3:6]), None if row[6] is None else now.seconds - _seconds(row[6])) for row in rows
+    ]
+    usual = cadence.usual(known)
+    members: defaultdict[int, list[int]] = defaultdict(list)
     changed: defaultdict[int, float] = defaultdict(float)
-    for row in _ALL.all(connection):
-        watch = watches.get(int(row[1]))
-        if watch is None:
-            continue
-        _, _, _, checks, changes, observed_s, updated, pulls, *_ = row
-        age = None if updated is None else now.seconds - _seconds(updated)
-        rate = cadence.rate(Habit(checks, changes, observed_s), age)
+    likely: list[float] = []
+    for place, (row, own) in enumerate(zip(rows, known, strict=True)):
+        watch, rate = watches[int(row[1])], cadence.rate(own, usual)
         # Of an interval that is yet to be found: neither the longest nor the shortest.
-        likely = 1 - exp(-rate * sqrt(watch.fastest_s * watch.every_s))
-        requests = cadence.requests_of_look(likely, has_layers=watch.has_layers)
-        rows.append(row)
-        sources.append(Source(rate, cadence.weight(pulls), requests, watch.fastest_s, watch.every_s))
-        repositories[watch.id] += 1
+        likely.append(1 - exp(-rate * sqrt(watch.fastest_s * watch.every_s)))
+        requests = cadence.requests_of_look(likely[place], has_layers=watch.has_layers)
+        sources.append(Source(rate, cadence.weight(row[7]), requests, watch.fastest_s, watch.every_s))
+        members[watch.id].append(place)
         changed[watch.id] += 1 - exp(-rate * watch.every_s)
-    demand = sum(_demand(one, repositories[one.id], changed[one.id]) for one in watches.values())
+    demand = sum(_demand(one, len(members[one.id]), changed[one.id]) for one in watches.values())
     capacity = SPENT * requests_per_s
     looks_per_s = max(0.0, min(demand, capacity - demand))
-    found = cadence.intervals(sources, looks_per_s)
+    units = _units(sources, likely, watches, members, looks_per_s)
+    shared = cadence.intervals([unit for unit, _ in units], looks_per_s)
+    found = [0] * len(rows)
+    for (_, places), interval in zip(units, shared, strict=True):
+        for place in places:
+            found[place] = interval
     return Replanned(
         demand_per_s=demand,
         capacity_per_s=capacity,
-        looks_per_s=cadence.requests_of(sources, found),
+        looks_per_s=cadence.requests_of([unit for unit, _ in units], shared),
         stretch=cadence.stretch(demand, capacity),
         repositories=len(rows),
         between=sum(interval < one.every_s for one, interval in zip(sources, found, strict=True)),
-        looks_per_day=DAY_S * cadence.requests_of([one._replace(requests=1.0) for one in sources], found),
+        looks_per_day=DAY_S * cadence.requests_of([unit._replace(requests=1.0) for unit, _ in units], shared),
         shortest_s=min(found, default=None),
         steps=tuple(_planned(rows, sources, found, watches, now)),
     )
@@ -290,6 +297,11 @@ def in_force(connection: Connection) -> list[InForce]:
     ]
 
 
+def together(watch: InForce, full_name: str) -> str:
+    """What jitter goes by: repositories that one list shows stay together."""
+    return watch.target.subject if watch.target.kind == "namespace" else full_name
+
+
 def _hits(connection: Connection, query: str) -> tuple[list[int], bool]:
     """What the walks of a search met from its last whole one on, and whether that is the last."""
     row = _LAST_WALK.first(connection, (query,))
@@ -298,6 +310,30 @@ def _hits(connection: Connection, query: str) -> tuple[list[int], bool]:
     last, whole = int(row[0]), None if row[1] is None else int(row[1])
     found = _OF_SEARCH.all(connection, (query, last if whole is None else whole))
     return [int(one[0]) for one in found], whole == last
+
+
+def _units(
+    sources: Sequence[Source],
+    likely: Sequence[float],
+    watches: dict[int, InForce],
+    members: dict[int, list[int]],
+    looks_per_s: float,
+) -> list[tuple[Source, list[int]]]:
+    """What is looked at by itself, with the places of its repositories: one of them, or a namespace by its list."""
+    price = cadence.price_of(sources, looks_per_s)
+    units: list[tuple[Source, list[int]]] = []
+    for watch_id, places in members.items():
+        watch, single = watches[watch_id], [sources[place] for place in places]
+        if watch.target.kind == "namespace":
+            found = sum([likely[place] for place in places])
+            requests = cadence.requests_of_pass("namespace", len(places), found, has_layers=watch.has_layers)
+            wanted = sum([one.weight * one.rate for one in single])
+            by_list = Source(wanted, 1.0, requests, watch.fastest_s, watch.every_s)
+            if cadence.is_listed(single, by_list, price):
+                units.append((by_list, places))
+                continue
+        units += [(one, [place]) for one, place in zip(single, places, strict=True)]
+    return units
 
 
 def _demand(watch: InForce, repositories: int, changed: float) -> float:
@@ -326,10 +362,12 @@ def _planned(
             continue
         following: str | None = None
         if is_between:
+            watch = watches[int(watch_id)]
             looked = now.seconds if looked_at is None else min(_seconds(looked_at), now.seconds)
-            next_look = cadence.next_look(looked, interval, full_name, watches[int(watch_id)].next_check_at)
+            name = together(watch, full_name)
+            next_look = cadence.next_look(looked, interval, name, watch.next_check_at)
             # Of many that are overdue by their new interval not all come at once.
-            late = now.seconds + cadence.phase(full_name, interval)
+            late = now.seconds + cadence.phase(name, interval)
             following = instant(next_look if next_look > now.seconds else late)
         planned.append(((interval, repository), (following, repository, interval)))
     for part in _parts(planned):

@@ -416,6 +416,14 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
         lambda c: looks._SET.many(c, [(NOW.text, 1)]),
         "SEARCH repositories USING INTEGER PRIMARY KEY (rowid=?)",
     ),
+    "what a look at a list sets": (
+        lambda c: looks._SET_ALL.many(c, [(NOW.text, "ns1", NOW.text)]),
+        "SEARCH repositories USING INDEX ix_repositories_",
+    ),
+    "how long the list of a namespace is": (
+        lambda c: looks._SIZE.all(c, ("ns1",)),
+        "SEARCH repositories USING INDEX ix_repositories_namespace (namespace=?)",
+    ),
     "what a namespace that is watched covers": (
         lambda c: cadences._OF_NAMESPACE.all(c, ("ns1",)),
         "SEARCH repositories USING INDEX ix_repositories_namespace (namespace=?)",
