@@ -131,8 +131,8 @@ class Scheduler:
             return found
 
         if begun := await self._write(begin):
-            names = [look.full_name for look in begun]
-            log.info("looks.begun", repositories=len(begun), names=names[:5], late_s=max(one.late_s for one in begun))
+            names, late = [str(look.target) for look in begun], max(look.late_s for look in begun)
+            log.info("looks.begun", targets=names[:5], more=max(0, len(names) - 5), late_s=late)
             self.on_begun()
 
     async def replan(self) -> None:
@@ -186,7 +186,7 @@ class Scheduler:
     def _looks(self, found: Sequence[looks.Look]) -> list[NewJob]:
         groups: dict[tuple[str, str], list[Target]] = {}
         for look in found:
-            groups.setdefault((look.tags, look.layers), []).append(Target("repository", look.full_name))
+            groups.setdefault((look.tags, look.layers), []).append(look.target)
         jobs: list[NewJob] = []
         for (tags, layers), targets in groups.items():
             request = Request(tuple(sorted(targets)), TagPolicy(tags), LayerPolicy(layers), depth="look")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -114,17 +115,30 @@ _TIDIED = {
 
 
 @command.command("backup")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE|FOLDER")
+@click.option(
+    "--keep", type=click.IntRange(1), help="In FOLDER, keep the newest so many backups and remove the others."
+)
 @settings_options
-def backup(file: str, database: str | None, config: str | None) -> None:
-    """Copy the database to FILE while others write to it, and check the copy."""
+def backup(file: str, keep: int | None, database: str | None, config: str | None) -> None:
+    """Copy the database to FILE while others write to it, and check the copy; or into FOLDER, named after the time.
+
+    With --keep the oldest go, of files that this command has named (`harvester-20261121T160000Z.db`), once the new one is there.
+    """
+    from harvester.clock import SystemClock
     from harvester.store import reads
-    from harvester.store.upkeep import back_up
+    from harvester.store.moment import Moment
+    from harvester.store.upkeep import back_up, backup_in, drop_backups
 
     settings = _settings(database, config)
     reads.answer(settings.database, lambda connection: None)
-    size = back_up(settings.database, file)
-    click.echo(f"{file}: {size} bytes, checked")
+    is_folder = keep is not None or Path(file).is_dir()
+    target = backup_in(file, Moment.of(SystemClock().time())) if is_folder else file
+    size = back_up(settings.database, target)
+    click.echo(f"{target}: {size} bytes, checked")
+    if keep is not None:
+        for name in drop_backups(file, keep):
+            click.echo(f"{name}: removed, {keep} are kept")
 
 
 def _settings(database: str | None, config: str | None) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,12 @@ from sqlalchemy import Connection
 
 from harvester.errors import ConfigError, StoreError
 from harvester.store.engine import database_url
+from harvester.store.moment import Moment
 
 PAGES_AT_ONCE = 2000
-"""Pages copied between two chances to interrupt."""
+"""Pages copied between two moments in which the command can be interrupted."""
+
+_NAMED = re.compile(r"harvester-\d{8}T\d{6}Z\.db")
 
 
 def damage(connection: Connection) -> list[str]:
@@ -59,3 +63,22 @@ def back_up(database: str, file: str) -> int:
     finally:
         part.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def backup_in(folder: str, now: Moment) -> str:
+    """The file of a backup made now in that folder. Raises `ConfigError` where there is no such folder."""
+    if not Path(folder).is_dir():
+        raise ConfigError(f"there is no folder {folder}; make it first, for nobody but its owner")
+    return str(Path(folder) / f"harvester-{now.text.replace('-', '').replace(':', '')}.db")
+
+
+def drop_backups(folder: str, keep: int) -> list[str]:
+    """Remove the oldest of the files in the folder that `backup_in` has named, beyond that many; their names."""
+    named = sorted(one.name for one in Path(folder).iterdir() if _NAMED.fullmatch(one.name) and one.is_file())
+    dropped = named[: max(0, len(named) - max(1, keep))]
+    for name in dropped:
+        try:
+            (Path(folder) / name).unlink()
+        except OSError as error:
+            raise StoreError(f"cannot remove the old backup {name}: {error.strerror or error}") from error
+    return dropped

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from harvester.cadence import is_sane, next_slot, phase, slot_of
+from harvester.cadence import is_sane, next_pass, phase, slot_of
 from harvester.clock import instant, seconds_of
 from harvester.jobs import NewJob
 from harvester.store.moment import DAY_S, Moment, text_of
@@ -262,9 +262,7 @@ def _phase(target: Target, every_s: int) -> int:
 
 
 def _next(target: Target, every_s: int, now: Moment, stretch: float = 1.0) -> float:
-    if stretch > 1:
-        return now.seconds + every_s * stretch
-    return next_slot(now.seconds, every_s, _phase(target, every_s))
+    return next_pass(now.seconds, every_s, _phase(target, every_s), stretch)
 
 
 def _next_counts(one: Due, now: Moment) -> str | None:
@@ -285,7 +283,7 @@ def _sane(
 ) -> tuple[str, str | None]:
     """The due dates as they may stand: what lies further off than it can was set by a clock that was ahead."""
     found = parse_target(target)
-    longest_s = int(every_s * max(1.0, stretch))
+    longest_s = every_s if stretch <= 1 else 1.5 * every_s * stretch
     if next_check is None or not is_sane(next_check, now.seconds, longest_s):
         next_check = int(_next(found, every_s, now))
     if every_s <= DAY_S:

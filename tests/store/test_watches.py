@@ -168,7 +168,14 @@ def test_the_latest_in_proportion_to_its_cadence_comes_first(db: Database) -> No
 def test_stretched_passes_are_further_apart_by_that_factor(db: Database) -> None:
     take_over(db, MIDNIGHT, {"target": "acme/", "every": "1h"})
     begin(db, MIDNIGHT, stretch=3.0)
-    assert due_at(db, "acme/*") == MIDNIGHT + 3 * 3600
+    first = due_at(db, "acme/*")
+    assert first is not None
+    assert MIDNIGHT + 3600 < first <= MIDNIGHT + 1.5 * 3 * 3600
+    finish_all(db, first - 60)
+    begin(db, first, stretch=3.0)
+    assert due_at(db, "acme/*") == first + 3 * 3600
+    with db.engine.begin() as connection:
+        assert watches.set_right(connection, Moment.of(first), stretch=3.0) == 0
 
 
 @pytest.mark.parametrize("ahead", [3 * DAY_S, 400 * DAY_S])
