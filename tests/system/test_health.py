@@ -215,9 +215,12 @@ def test_who_says_nothing_is_cut_off_after_a_while(subject: Subject) -> None:
 
 def test_who_says_a_byte_now_and_then_is_cut_off_as_well(subject: Subject) -> None:
     with subject.served() as server, connected(server) as slow:
-        for byte in b"GET /m":
+        slow.sendall(b"G")
+        wait_for(lambda: server.connections == 1)
+        for byte in b"ET":
+            subject.clock.advance(LONGEST_S * 0.45)
             slow.sendall(bytes([byte]))
-            subject.clock.advance(LONGEST_S / 4)
+        subject.clock.advance(LONGEST_S * 0.2)
         assert read_all(slow) == b""
         wait_for(lambda: server.connections == 0)
 
