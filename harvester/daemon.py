@@ -203,6 +203,7 @@ class Daemon:
             beside = [
                 asyncio.create_task(delivery.keep_on()),
                 asyncio.create_task(self._beat(parts)),
+                asyncio.create_task(parts.gate.keep_looking()),
                 asyncio.create_task(self._pulse(parts, scheduler, timetable)),
             ]
             stack.push_async_callback(_cancelled, beside)
