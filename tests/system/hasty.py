@@ -1,4 +1,4 @@
-"""`harvester` that looks at the log every second instead of every half minute, and warns as often. Run as a module, with its arguments."""
+"""`harvester` that looks at the log beside the database every second, and warns as often. Run as a module, with its arguments."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -25,6 +26,11 @@ class Service:
 
     process: subprocess.Popen[str]
     lines: list[Line] = field(default_factory=list)
+    _written: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
+
+    def __post_init__(self) -> None:
+        # Read as it is written, whatever a test waits for: a daemon whose pipe is full stands still.
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     def until(self, event: str, **values: Any) -> Line:
         """The next log line of this event, and with these values; the process must not end before."""
@@ -59,12 +65,19 @@ class Service:
         return [line for line in self.lines if line.get("event") == event]
 
     def _read(self) -> Iterator[Line]:
-        assert self.process.stderr is not None
-        for text in self.process.stderr:
-            assert not text.startswith("Traceback"), text + self.process.stderr.read()
+        for text in iter(self._written.get, None):
+            assert not text.startswith("Traceback"), text + "".join(iter(self._written.get, None))
             line = json.loads(text) if text.startswith("{") else {"event": text.strip()}
             self.lines.append(line)
             yield line
+        self._written.put(None)
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as written:
+            for text in written:
+                self._written.put(text)
+        self._written.put(None)
 
 
 def configure(folder: Path, text: str) -> Path:
@@ -97,5 +110,3 @@ def served(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
