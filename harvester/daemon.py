@@ -189,7 +189,6 @@ class Daemon:
                 self.clock,
                 settings,
                 owner=parts.owner,
-                gate=parts.gate,
                 on_begun=self._hint,
                 on_gauges=self._measured,
                 fill="account" if credential else None,

@@ -14,7 +14,6 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection, Engine
 
-from harvester import gate
 from harvester.clock import Clock
 from harvester.composition import paces
 from harvester.config import Settings
@@ -58,7 +57,6 @@ class Scheduler:
     clock: Clock
     settings: Settings
     owner: str
-    gate: gate.Gate
     on_begun: Callable[[], None]
     """Told when there are new jobs."""
     on_gauges: Callable[[Gauges], None]
@@ -74,7 +72,6 @@ class Scheduler:
         """What is to be done, and how often."""
         return (
             Duty("measure", MEASURE_S, self.measure),
-            Duty("log", gate.LOOK_S, self.gate.look),
             Duty("replan", REPLAN_S, self.replan),
             Duty("sweep", SWEEP_S, self.sweep),
             Duty("tidy", TIDY_S, self.tidy),
