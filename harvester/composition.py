@@ -38,7 +38,7 @@ from harvester.wire.permits import Budget
 from harvester.wire.registry import Registry
 from harvester.wire.tokens import Credentials, HubTokens, Memory, RegistryTokens
 from harvester.wire.transport import Inner, OnAnswer, Transport, unheard
-from harvester.worker import PEEK_S, Report, Worker
+from harvester.worker import Report, Worker
 
 SHARE = 0.98
 """Part of the far end's limit that is used at the most (contract, 2)."""
@@ -216,7 +216,7 @@ async def assembled(
 
 
 def worker_of(
-    parts: Parts, clock: Clock, *, run_id: int | None, on_report: Callable[[Report], None], idle_s: float = PEEK_S
+    parts: Parts, clock: Clock, *, run_id: int | None, on_report: Callable[[Report], None], idle_s: float | None = None
 ) -> Worker:
     """A worker on these parts, on the jobs of one run or of all."""
 

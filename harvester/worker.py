@@ -94,8 +94,8 @@ class Worker:
     is_due: Callable[[Lane, tuple[int, ...] | None], Awaitable[bool]]
     """Asked, without writing, whether a claim for a lane and these parts could find anything."""
     run_id: int | None = None
-    idle_s: float = PEEK_S
-    """Seconds between two looks for jobs of others while there is nothing to do."""
+    idle_s: float | None = None
+    """Seconds between two looks for jobs of others while there is nothing to do; null: as short as when there is."""
     may_claim: Callable[[], str | None] = lambda: None
     """Asked before claims: why there must be none now, or null."""
     chance: Callable[[], float] = random.random
@@ -244,7 +244,7 @@ class Worker:
         now = self.clock.monotonic()
         if now < way.peek_at:
             return False
-        way.peek_at = now + self.idle_s
+        way.peek_at = now + (self.idle_s or PEEK_S)
         return await self.is_due(way.lane, way.route.shards)
 
     def _left(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
@@ -256,7 +256,7 @@ class Worker:
     async def _wait_for_news(self) -> None:
         is_idle = not self.in_hand and all(self.clock.monotonic() >= way.closed_until for way in self._ways)
         try:
-            async with asyncio.timeout(self.idle_s if is_idle else PEEK_S):
+            async with asyncio.timeout((self.idle_s if is_idle else None) or PEEK_S):
                 await self._news.wait()
         except TimeoutError:
             return

@@ -33,8 +33,9 @@ def test_the_recorded_official_images_of_2018_are_stored_exactly(harvester: Harv
     for name, rows in harvester.rows("SELECT subject, rows FROM listings WHERE kind = 'tags'"):
         counted = harvester.one(f"SELECT tag_count FROM v_repositories WHERE full_name = '{name}'")
         assert counted == rows, name
-    # 835 before the history of tags had an index over its digests and its own tables.
-    assert harvester.database.stat().st_size <= 860 * 5323
+    # 835 before the history of tags had an index over its digests and its own tables; 854 before the service had tables and indexes
+    # of its own, which take a page each however few rows they have.
+    assert harvester.database.stat().st_size <= 870 * 5323
 
 
 def test_everything_public_in_the_small_world_is_stored(harvester: Harvester, small: FakeHub) -> None:

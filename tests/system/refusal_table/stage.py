@@ -166,7 +166,7 @@ class Refused:
         """Whether the harvester did what the row says: the far end's journal and the database are asked."""
         assert len(stage.asked(self.watch)) == self.asked
         if self.pauses is not None:
-            assert tuple(stage.pauses(self.watch)) == self.pauses
+            assert tuple(stage.pauses(self.watch)) == self.pauses, (stage.pauses(self.watch), self.pauses)
         if self.job is not None:
             assert (self.job[0], *stage.job(self.job[0])) == self.job
         if self.listing is not None:
