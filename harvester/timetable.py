@@ -6,6 +6,7 @@ interval is not begun a second time meanwhile; what was missed is caught up once
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,8 @@ class Timetable:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = tuple(duties)
+        # A warning for every duty that is still under way when it is due again: who holds it up says so itself.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )

@@ -160,14 +160,15 @@ class Writer:
 
     def _patiently(self, batch: list[_Settle | _Call]) -> list[Any]:
         """The transaction's results, however long somebody else holds the database, within reason."""
-        deadline = self._clock.monotonic() + LOCKED_S
+        began = self._clock.monotonic()
         while True:
             try:
                 return self._transaction(batch)
             except OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or self._clock.monotonic() > deadline:
+                if _code(error) != sqlite3.SQLITE_BUSY or self._clock.monotonic() > began + LOCKED_S:
                     raise
-                log.warning("database.locked", next="tried again")
+                held_s = round(self._clock.monotonic() - began)
+                log.warning("database.locked", held_s=held_s, reason="another program writes", next="tried again")
 
     def _transaction(self, batch: list[_Settle | _Call]) -> list[Any]:
         finished = [item.settled for item in batch if isinstance(item, _Settle)]
