@@ -181,6 +181,7 @@ class Daemon:
                     command="run",
                 )
             )
+            self.metrics.watch(parts.gate)
             delivery = await stack.enter_async_context(opened(settings, parts.writer, parts.reader, self.clock))
             await delivery.enrol()
             scheduler = Scheduler(

@@ -43,6 +43,11 @@ class Gate:
         self._closed: str | None = None
         self._warned_at: float | None = None
 
+    @property
+    def is_closed(self) -> bool:
+        """As it was when it was last asked about."""
+        return self._closed is not None
+
     async def look(self) -> Wal:
         """Copy and cut the log, warn once a minute at most of who is in the way. Raises `StoreUnusable`."""
         self.wal = await asyncio.to_thread(self._checkpoints.look)

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from harvester import __version__
 from harvester.clock import Clock
+from harvester.gate import Gate
 from harvester.jobs import KINDS, Dead, Done, Outcome, Released, Retry, Snooze
 from harvester.records import StopReason
 from harvester.store.gauges import Due, Gauges
@@ -134,6 +135,10 @@ _IDLE = Named("harvester_writer_idle_seconds", "gauge", (), "Since the last comm
 _AGE = Named("harvester_gauges_age_seconds", "gauge", (), "Since the gauges were read.")
 _READY = Named("harvester_ready", "gauge", (), "1: `/readyz` says yes; 0: it does not.")
 _WAL_LIMIT = Named("harvester_wal_limit_bytes", "gauge", (), "`storage.wal_mb` in bytes.")
+_PINNED = Named("harvester_wal_pinned_seconds", "gauge", (), "Since a reader keeps that file from starting over.")
+_CLOSED = Named(
+    "harvester_claims_closed", "gauge", (), "1: nothing is asked, because it could not be stored; 0: it is."
+)
 _KEEP_FREE = Named("harvester_disk_reserve_bytes", "gauge", (), "`storage.keep_free_mb` in bytes.")
 
 _OF_THE_PROCESS = (
@@ -149,7 +154,7 @@ _OF_THE_PROCESS = (
 METRICS: tuple[Named, ...] = (
     *(_SETTLED, _STORED, _REQUESTS, _FAILURES),
     *_READ,
-    *(_BUILD, _UPTIME, _IDLE, _AGE, _READY, _WAL_LIMIT, _KEEP_FREE),
+    *(_BUILD, _UPTIME, _IDLE, _AGE, _READY, _WAL_LIMIT, _PINNED, _CLOSED, _KEEP_FREE),
     *_OF_THE_PROCESS,
 )
 
@@ -175,6 +180,7 @@ class Metrics:
         self._last_commit: Callable[[], float] | None = None
         self._is_ready: Callable[[], str | None] | None = None
         self._bounds: tuple[float, float] | None = None
+        self._gate: Gate | None = None
         self._registry = CollectorRegistry()
         ProcessCollector(namespace="harvester", registry=self._registry)
         self._settled = Counter(_SETTLED.name, _SETTLED.text, _SETTLED.labels, registry=self._registry)
@@ -202,6 +208,10 @@ class Metrics:
     def bound(self, *, wal_bytes: int, free_bytes: int) -> None:
         """Show these bounds of the configuration from now on."""
         self._bounds = (wal_bytes, free_bytes)
+
+    def watch(self, gate: Gate) -> None:
+        """Show what this gate knows from now on."""
+        self._gate = gate
 
     def report(self, report: Report) -> None:
         """Count one job's end."""
@@ -237,6 +247,9 @@ class Metrics:
         if self._bounds is not None:
             yield _WAL_LIMIT, [((), self._bounds[0])]
             yield _KEEP_FREE, [((), self._bounds[1])]
+        if (gate := self._gate) is not None:
+            yield _PINNED, [((), gate.wal.pinned_s)]
+            yield _CLOSED, [((), gate.is_closed)]
         if read is not None:
             gauges, at = read
             yield _AGE, [((), now - at)]

@@ -13,8 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harvester import __version__
 from harvester.errors import Unavailable
+from harvester.gate import Gate
 from harvester.jobs import KINDS, Args, Dead, Done, Harvest, Job, Outcome, Released, Retry, Snooze
 from harvester.metrics import METRICS, OUTCOMES, SORTS, Metrics, status_class
+from harvester.store.checkpoints import Wal
+from harvester.store.engine import database_url
 from harvester.store.gauges import BudgetGauge, Files, Gauges, Overdue
 from harvester.store.moment import Moment
 from harvester.wire.permits import Budget
@@ -92,6 +95,7 @@ def test_names_are_ours_in_base_units_and_told_once() -> None:
 def test_what_is_shown_is_what_is_named_with_its_labels_and_kind(metrics: Metrics) -> None:
     metrics.follow(last_commit=lambda: 0.0, is_ready=lambda: None)
     metrics.bound(wal_bytes=1, free_bytes=2)
+    metrics.watch(Gate(database_url("none.db"), ManualClock(), wal_mb=0, keep_free_mb=0))
     metrics.show(WHOLE)
     shown = {}
     for family in text_string_to_metric_families(metrics.text().decode()):
@@ -255,3 +259,19 @@ def test_a_scrape_meanwhile_sees_one_reading_or_the_other_and_never_a_part(metri
     finally:
         is_over.set()
         thread.join()
+
+
+def test_what_the_gate_knows_is_shown_from_when_there_is_one(
+    metrics: Metrics, clock: ManualClock, tmp_path: Path
+) -> None:
+    names = ("harvester_wal_pinned_seconds", "harvester_claims_closed")
+    assert not any(name.encode() in metrics.text() for name in names)
+    database = tmp_path / "harvester.db"
+    gate = Gate(database_url(str(database)), clock, wal_mb=1, keep_free_mb=0)
+    metrics.watch(gate)
+    gate.wal = Wal(2_000_000, 95.0)
+    assert b"harvester_wal_pinned_seconds 95.0\n" in metrics.text()
+    assert b"harvester_claims_closed 0.0\n" in metrics.text()
+    Path(f"{database}-wal").write_bytes(bytes(1_100_000))
+    assert gate.closed_reason() is not None
+    assert b"harvester_claims_closed 1.0\n" in metrics.text()
