@@ -22,14 +22,15 @@ from harvester.clock import Clock
 from harvester.composition import Parts, assembled, worker_of
 from harvester.config import Settings
 from harvester.delivery import opened
-from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, SchemaMismatch, StoreError
+from harvester.errors import ConfigError, CredentialsRefused, HarvesterError, SchemaMismatch, StoreError, StoreUnusable
 from harvester.gate import MEGABYTE
 from harvester.health import HealthServer
 from harvester.metrics import Metrics
-from harvester.outcomes import Outcomes
+from harvester.outcomes import FarEnd, Outcomes
 from harvester.scheduler import Scheduler
 from harvester.store import migrate
 from harvester.store.gauges import Gauges
+from harvester.store.writer import Writer
 from harvester.systemd import Notifier
 from harvester.timetable import Duty, Timetable
 from harvester.vitals import Vitals
@@ -84,7 +85,12 @@ class Daemon:
     _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set when the generation is to end."""
     _worker: Worker | None = field(default=None, init=False)
+    _timetable: Timetable | None = field(default=None, init=False)
     _outcomes: Outcomes = field(init=False)
+    _far_end: FarEnd = field(init=False)
+    _before: Loaded | None = field(default=None, init=False)
+    """What was in force before a reload, until what is new has been opened."""
+    _part_error: str | None = field(default=None, init=False)
     _is_anonymous: bool = field(default=False, init=False)
     """Whether the credential was refused and the far end is asked without."""
 
@@ -92,7 +98,7 @@ class Daemon:
         self.vitals = Vitals(self.clock)
         self.metrics = Metrics(self.clock, revision=migrate.HEAD)
         self.metrics.follow(last_commit=lambda: self.vitals.committed_at, is_ready=self.vitals.why_not_ready)
-        self._outcomes = Outcomes(self.clock)
+        self._outcomes, self._far_end = Outcomes(self.clock), FarEnd()
 
     async def serve(self, engine: Engine) -> None:
         """Generation after generation until `stop`.
@@ -105,10 +111,16 @@ class Daemon:
                 await self._generation(engine)
             except CredentialsRefused as error:
                 self._go_on_anonymously(error)
+            except ConfigError as error:
+                # What only opening it shows: a file that a receiver needs, an address of another machine.
+                if self._before is None:
+                    raise
+                (self.settings, self.credential), self._before = self._before, None
+                _refused(error)
             except SchemaMismatch:
                 raise
             except StoreError as error:
-                # Nothing could be opened, or the file failed for good: from the beginning, when it can be used again.
+                # Nothing could be opened, or a part failed: from the beginning, when it can be used again.
                 await self._wait_for(error, 0)
 
     def stop(self) -> None:
@@ -134,9 +146,10 @@ class Daemon:
             if settings.database != self.settings.database:
                 raise ConfigError("the database cannot change while the daemon runs; restart it for that")
         except ConfigError as error:
-            log.error("config.refused", reason=error.message, next="the configuration before stays in force")
+            _refused(error)
             self.notifier.ready(f"{self.vitals.text}; a new configuration was refused")
             return
+        self._before = (self.settings, self.credential)
         self.settings, self.credential, self._is_anonymous = settings, credential, False
         self.vitals.stage = "reloading"
         log.info("config.reloaded")
@@ -148,6 +161,8 @@ class Daemon:
 
     def _end_generation(self) -> None:
         self._news.set()
+        if self._timetable is not None:
+            self._timetable.stop()
         if self._worker is not None:
             self._worker.drain()
 
@@ -155,7 +170,7 @@ class Daemon:
         log.error(
             "credentials.refused",
             reason=error.message,
-            next="going on without a login; after a reload or a restart it is tried again",
+            next="going on without a login until a restart, or a reload, brings another token",
         )
         self._is_anonymous = True
 
@@ -182,7 +197,9 @@ class Daemon:
                 )
             )
             self.metrics.watch(parts.gate)
-            delivery = await stack.enter_async_context(opened(settings, parts.writer, parts.reader, self.clock))
+            delivery = await stack.enter_async_context(
+                opened(settings, parts.writer, parts.reader, self.clock, on_answer=self.metrics.answered)
+            )
             await delivery.enrol()
             scheduler = Scheduler(
                 parts.writer,
@@ -197,17 +214,25 @@ class Daemon:
             await scheduler.take_over()
             self.vitals.committed_at = parts.writer.committed_at
             self.vitals.targets = sum(len(watch.targets) for watch in settings.watch)
-            timetable = self.timetable(scheduler.duties())
+            timetable = self._timetable = self.timetable(scheduler.duties())
             timetable.start()
             stack.callback(timetable.stop)
             beside = [
-                asyncio.create_task(delivery.keep_on()),
-                asyncio.create_task(self._beat(parts)),
-                asyncio.create_task(parts.gate.keep_looking()),
-                asyncio.create_task(self._pulse(parts, scheduler, timetable)),
+                asyncio.create_task(part, name=name)
+                for name, part in (
+                    ("delivery", delivery.keep_on()),
+                    ("beat", self._beat(parts)),
+                    ("log", parts.gate.keep_looking()),
+                    ("pulse", self._pulse(parts, scheduler, timetable)),
+                )
             ]
             stack.push_async_callback(_cancelled, beside)
-            if not self.is_stopping:
+            for task in beside:
+                task.add_done_callback(self._part_ended)
+            if self.is_stopping:
+                timetable.stop()
+            else:
+                self._before = None
                 self.vitals.stage, self.vitals.trouble = "working", ""
                 self.notifier.ready(self.vitals.text)
                 log.info("daemon.ready", version=__version__, login=credential is not None)
@@ -215,6 +240,17 @@ class Daemon:
                 await self._work(parts)
             finally:
                 self._outcomes.tell_repeated(is_last=True)
+            if self._part_error is not None:
+                (error, self._part_error) = (self._part_error, None)
+                raise StoreError(error)
+
+    def _part_ended(self, task: asyncio.Task[None]) -> None:
+        """A service of which a part has died without a word must not look well: it begins anew."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._part_error = f"the part `{task.get_name()}` failed: {error!r}"
+        log.error("daemon.part_failed", part=task.get_name(), reason=repr(error))
+        self._end_generation()
 
     async def _work(self, parts: Parts) -> None:
         """The worker, and another one after each failure, until the generation is to end."""
@@ -236,7 +272,7 @@ class Daemon:
                 raise error
             if error is not None:
                 failures = failures + 1 if self.clock.monotonic() - began < WAIT_S[-1] else 0
-                await self._wait_for(error, failures)
+                await self._wait_for(error, failures, parts.writer if isinstance(error, StoreUnusable) else None)
 
     async def _hurry_late(self, worker: Worker) -> None:
         await self._news.wait()
@@ -244,18 +280,26 @@ class Daemon:
         log.warning("daemon.hurried", reason=f"what was asked did not end within {DRAIN_S:.0f} s")
         worker.hurry()
 
-    async def _wait_for(self, error: HarvesterError, failures: int) -> None:
+    async def _wait_for(self, error: HarvesterError, failures: int, writer: Writer | None = None) -> None:
+        """Return when it may be tried again: after a while, or when the `writer` can write again; or the generation is to end."""
         pause = WAIT_S[min(failures, len(WAIT_S) - 1)]
         before = self.vitals.stage
         self.vitals.stage, self.vitals.trouble = "waiting", error.message
         self.notifier.status(self.vitals.text)
         log.error("daemon.waiting", reason=error.message, in_s=pause, next="then tried again; nothing is lost")
-        waiting = asyncio.create_task(self.clock.sleep(pause))
         news = asyncio.create_task(self._news.wait())
+        waiting = asyncio.create_task(self._usable_again(pause, writer))
         await asyncio.wait([waiting, news], return_when=asyncio.FIRST_COMPLETED)
         await _cancelled([waiting, news])
         if self.vitals.stage == "waiting":
             self.vitals.stage, self.vitals.trouble = before, ""
+
+    async def _usable_again(self, pause: float, writer: Writer | None) -> None:
+        until = self.clock.monotonic() + pause
+        while (left := until - self.clock.monotonic()) > 0:
+            await self.clock.sleep(min(WAIT_S[0], left))
+            if writer is not None and await writer.is_usable():
+                return
 
     async def _beat(self, parts: Parts) -> None:
         """Commit something real again and again: what is read from it is that the service is alive."""
@@ -291,6 +335,7 @@ class Daemon:
                 self.notifier.watchdog()
             if now - told >= TOLD_S:
                 told = now
+                self._outcomes.tell_repeated()
                 self.notifier.status(self.vitals.text)
 
     def _measured(self, gauges: Gauges) -> None:
@@ -299,6 +344,7 @@ class Daemon:
 
     def _report(self, report: Report) -> None:
         self._outcomes.note(report)
+        self._far_end.note(report)
         self.metrics.report(report)
 
 
@@ -318,6 +364,10 @@ async def run(daemon: Daemon, engine: Engine) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def _refused(error: ConfigError) -> None:
+    log.error("config.refused", reason=error.message, next="the configuration before stays in force")
 
 
 async def _never() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from harvester.clock import Clock
-from harvester.errors import HarvesterError
+from harvester.errors import Blocked, HarvesterError, Throttled, Unreachable
 from harvester.jobs import Dead, Done, Job, Released, Retry, Snooze
 from harvester.worker import Report
 
@@ -83,6 +83,29 @@ class Outcomes:
             return
         told.repeated += 1
         told.level, told.fields, told.ids = level, fields, structlog.contextvars.get_contextvars()
+
+
+class FarEnd:
+    """Tells once when the far end ceases to answer, and once when it answers again."""
+
+    def __init__(self) -> None:
+        self._away: str | None = None
+
+    def note(self, report: Report) -> None:
+        """Look at one job's end."""
+        error = report.error
+        is_away = isinstance(error, Unreachable | Blocked) or (
+            isinstance(error, Throttled) and error.status is not None
+        )
+        if isinstance(report.outcome, Snooze) and is_away:
+            kind = type(error).__name__
+            if self._away != kind:
+                self._away = kind
+                seconds = round(report.outcome.seconds)
+                log.warning("far_end.away", reason=report.outcome.reason, in_s=seconds, next="asked again by itself")
+        elif self._away is not None and isinstance(report.outcome, Done) and error is None:
+            log.info("far_end.answers", after=self._away)
+            self._away = None
 
 
 def _kind_of(job: Job, error: BaseException | None, reason: str) -> tuple[object, ...]:

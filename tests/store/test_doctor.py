@@ -131,6 +131,8 @@ def test_rights_that_let_others_in(doctor: Doctor, path: Path) -> None:
     path.chmod(0o644)
     path.parent.chmod(0o755)
     assert found(doctor(), "is open to others (mode 0644)").level == "warning"
+    path.chmod(0o640)
+    assert found(doctor(), "is open to others (mode 0640)").level == "note"
     assert found(doctor(), "others may look into").level == "note"
     path.parent.chmod(0o777)
     assert found(doctor(), "others may replace the database").level == "warning"

@@ -138,3 +138,28 @@ def test_a_daemon_and_a_backfill_ask_nothing_twice(harvester: Harvester) -> None
         assert service.end() == 0
         assert not repeated(hub)
     assert harvester.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0
+
+
+def test_a_reload_that_only_opening_shows_to_be_wrong_is_refused_too(harvester: Harvester, small: FakeHub) -> None:
+    file = configure(harvester.folder, QUICK.format("nginx"))
+    with served(harvester, small) as service:
+        service.until("pass.begun", targets=["library/nginx"])
+        file.write_text(QUICK.format("redis") + '[[notify]]\nto = "webhook"\nurl_file = "nowhere"\n', encoding="utf-8")
+        service.process.send_signal(signal.SIGHUP)
+        refused = service.until("config.refused")
+        assert "nowhere" in refused["reason"]
+        service.until("daemon.ready")
+        service.until("pass.begun", targets=["library/nginx"])
+        assert service.end() == 0
+    assert harvester.one("SELECT count(*) FROM watches WHERE target = 'library/redis'") == 0
+
+
+def test_a_far_end_that_is_away_is_said_once_and_waited_for(harvester: Harvester) -> None:
+    configure(harvester.folder, QUICK.format("nginx"))
+    with FakeHub(World.small(), limits=FAST) as hub:
+        ports = hub.environment()
+    with served(harvester, None, env=ports) as service:
+        away = service.until("far_end.away")
+        assert away["in_s"] > 0
+        assert service.end() == 0
+    assert len(service.said("far_end.away")) == 1
