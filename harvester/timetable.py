@@ -20,22 +20,28 @@ from harvester.errors import StoreError
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Duty:
     """Something to do every so many seconds."""
 
     name: str
     every_s: float
     act: Callable[[], Awaitable[object]]
+    _said: str = ""
 
     async def once(self) -> None:
-        """Do it. A database that cannot be used now, or a mistake of ours, is said and leaves the next time untouched."""
+        """Do it. A database that cannot be used now, or a mistake of ours, is said once and leaves the next time untouched."""
         try:
             await self.act()
+            self._said = ""
         except StoreError as error:
-            log.warning("duty.put_off", duty=self.name, reason=error.message)
+            if self._said != error.message:
+                log.warning("duty.put_off", duty=self.name, reason=error.message, next="tried again")
+            self._said = error.message
         except Exception as error:
-            log.error("duty.failed", duty=self.name, reason=repr(error), exc_info=True)
+            if self._said != repr(error):
+                log.error("duty.failed", duty=self.name, reason=repr(error), exc_info=True)
+            self._said = repr(error)
 
 
 class Timetable:
@@ -43,6 +49,7 @@ class Timetable:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = tuple(duties)
+        self._is_running = False
         # A warning for every duty that is still under way when it is due again: who holds it up says so itself.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = AsyncIOScheduler(
@@ -57,14 +64,17 @@ class Timetable:
             first = datetime.now(UTC) + timedelta(seconds=place * 0.1)
             self._scheduler.add_job(duty.once, trigger, id=duty.name, next_run_time=first)
         self._scheduler.start()
+        self._is_running = True
 
     def set_right(self) -> None:
         """Begin anew from the present moment: the clock has jumped, and dates that were set before it say nothing."""
-        for duty in self._duties:
+        for duty in self._duties if self._is_running else ():
             trigger = IntervalTrigger(seconds=max(1, round(duty.every_s)), jitter=max(1, round(duty.every_s / 10)))
             self._scheduler.modify_job(duty.name, trigger=trigger, next_run_time=datetime.now(UTC))
 
     def stop(self) -> None:
         """Begin nothing more; what is under way goes on."""
-        if self._scheduler.running:
+        # The library ends at the loop's next turn and complains when it is told twice.
+        if self._is_running:
+            self._is_running = False
             self._scheduler.shutdown(wait=False)
