@@ -5,6 +5,8 @@ latest of them is ahead, as a clock is: what was told apart stays apart and in i
 or torn, and nothing comes before what was stamped rightly. When it really was nobody can tell; it is between the last right stamp
 and now. All that belongs to one repository moves in one transaction. Dates of the far end's own are never touched, and events
 neither: they are append-only, and a receiver may have been told of them as they stand.
+
+A clock that is behind now looks the same. Where the far end's own dates prove that it is, nothing is moved.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from harvester.clock import instant, seconds_of
+from harvester.errors import StoreError
 from harvester.store.moment import DAY_S, Moment, text_of
 from harvester.store.statements import Statement
 
@@ -30,6 +33,9 @@ AT_ONCE = 20
 ROWS_AT_ONCE = 5000
 
 LONGEST_S = 365 * DAY_S
+
+BEHIND_S = DAY_S
+"""A clock that is so much before a date of the far end's own is behind, whatever the stamps say."""
 
 
 class _Stamps(NamedTuple):
@@ -94,6 +100,16 @@ _LATEST = {
     one: [Statement("", f"SELECT max({column}) FROM {one.table}") for column in one.columns]
     for one in (*_OF_REPOSITORY, *_ALONE, *_INTEGERS)
 }
+
+# What lies after all that was ever stamped here is a mistake of the far end's, and proves nothing.
+_FAR_DATES = [
+    Statement("latest", f"SELECT max({column}) FROM {table} WHERE {column} <= :latest")
+    for table, columns in (
+        ("repositories", ("last_updated",)),
+        ("tags", ("last_updated", "last_pushed", "last_pulled")),
+    )
+    for column in columns
+]
 
 _REPOSITORIES = Statement(
     "late late_s",
@@ -174,6 +190,10 @@ _REBASE = Statement(
 )
 
 
+class ClockBehind(StoreError):
+    """The clock is behind now, by the far end's own dates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """What is stamped with the future, and how it is moved."""
@@ -207,7 +227,10 @@ def stamped(connection: Connection, now: Moment) -> dict[str, int]:
 
 
 def ahead(connection: Connection, now: Moment) -> Ahead | None:
-    """What has to be moved back; null: nothing is stamped with the future."""
+    """What has to be moved back; null: nothing is stamped with the future.
+
+    Raises `ClockBehind` where it is the clock that is wrong now: to move what it was right for would destroy it.
+    """
     late = now.seconds + SLACK_S
     latest = max(
         (_seconds(row[0]) for found in _LATEST.values() for one in found for row in one.all(connection) if row[0]),
@@ -215,6 +238,14 @@ def ahead(connection: Connection, now: Moment) -> Ahead | None:
     )
     if latest <= late:
         return None
+    far = max(
+        (_seconds(row[0]) for one in _FAR_DATES for row in one.all(connection, (instant(latest),)) if row[0]), default=0
+    )
+    if far > now.seconds + BEHIND_S:
+        raise ClockBehind(
+            f"the clock says {now.text}, and Docker Hub has dated something {instant(far)}: the clock is behind by"
+            f" {(far - now.seconds) // DAY_S} days or more"
+        )
     rows = _REPOSITORIES.all(connection, (instant(late), late))
     return Ahead(now, latest - now.seconds, tuple((int(row[0]), str(row[1])) for row in rows))
 

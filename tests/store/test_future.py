@@ -242,6 +242,33 @@ async def test_the_daemon_heals_in_parts_and_says_how_many_rows(
     assert await heal_future(writer, db.reader, clock) == {}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("far", ["last_updated", "last_pushed", "last_pulled"])
+async def test_a_clock_that_is_behind_by_the_far_ends_own_dates_moves_nothing(
+    db: Database, writer: Writer, clock: ManualClock, capsys: pytest.CaptureFixture[str], far: str
+) -> None:
+    for day in range(5):
+        changes = {far: instant(NOW)} if day == 0 else {}
+        db.keep(seen(pull_count=day), tags(tag("latest", day + 1, **changes)))
+        clock.advance(DAY)
+    before = content(db)
+    for now in (300, NOW - YEAR, NOW - future.BEHIND_S - 1):
+        clock.set_wall(now)
+        assert await heal_future(writer, db.reader, clock) == {}
+        said = capsys.readouterr()
+        assert "clock.behind" in said.out + said.err
+    assert content(db) == before
+    clock.set_wall(NOW)
+    assert await heal_future(writer, db.reader, clock)
+
+
+def test_a_date_of_the_far_end_after_all_that_was_stamped_proves_nothing(db: Database, clock: ManualClock) -> None:
+    clock.set_wall(NOW + YEAR)
+    db.keep(seen(last_updated=instant(NOW + 70 * YEAR)), tags(tag("latest", 1, last_updated=instant(NOW - DAY))))
+    clock.set_wall(NOW)
+    assert heal(db)
+
+
 LEFT = {
     **dict.fromkeys(
         [
