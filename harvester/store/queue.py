@@ -116,7 +116,7 @@ _IS_DUE = """
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest))
     """
 
-_READY = Statement("most", "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'ready' LIMIT :most) AS some")
+_READY = Statement("most", "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'ready' LIMIT :most) AS found")
 
 # A lease that ends later than any lease can was given before the clock was set back. Our own are ours while we live.
 _LAPSED = "state = 'running' AND lease_owner <> :owner AND (lease_until < :now OR lease_until > :latest)"
