@@ -86,7 +86,9 @@ def begin(keep: Keep, now: Moment, *, parts: tuple[Part, ...] = PARTS, thinned_b
 
     With `thinned_before`, the `thins_before` of a round that is over, only the days since that one are looked at for pull counts.
     """
-    return Round(keep, now, tuple(part for part in parts if keep.seconds(part) is not None), thinned_before)
+    fresh = Round(keep, now, tuple(part for part in parts if keep.seconds(part) is not None))
+    # A clock that was ahead then says nothing of the days in between.
+    return replace(fresh, thinned_before=thinned_before if thinned_before <= fresh.thins_before else 0)
 
 
 def step(connection: Connection, current: Round) -> Round:

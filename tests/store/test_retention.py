@@ -219,6 +219,11 @@ def test_what_an_earlier_round_went_through_is_not_looked_at_again(db: Database)
     assert tidy(db, "pulls", thinned_before=OLD).removed == {"pulls": 1}
 
 
+def test_what_a_round_of_a_clock_that_was_ahead_went_through_is_looked_at_again(db: Database) -> None:
+    observed(db, [(OLD + at, at, 1) for at in range(3)])
+    assert tidy(db, "pulls", thinned_before=db.now.seconds + DAY).removed == {"pulls": 1}
+
+
 def test_many_observations_of_many_repositories_go_in_steps(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/a", "b/b", "c/c"):
         observed(db, [(OLD + 300 * number, number, 1) for number in range(900)], name)
