@@ -63,11 +63,10 @@ def current(database: str | None, config: str | None, as_json: bool) -> None:
 @json_option
 def check(database: str | None, config: str | None, as_json: bool) -> int:
     """Look for damage: pages, indexes, references, and the schema's revision. Exit code 1 where there is any."""
-    from harvester.store import reads
-    from harvester.store.upkeep import damage
+    from harvester.store.upkeep import damage_of
 
     settings = _settings(database, config)
-    found = reads.answer(settings.database, damage)
+    found = damage_of(settings.database)
     if as_json:
         print_json({"database": settings.shown_database, "damage": found})
     else:

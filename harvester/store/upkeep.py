@@ -9,8 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from harvester.errors import ConfigError, StoreError
+from harvester.store import reads
 from harvester.store.engine import database_url
 from harvester.store.moment import Moment
 
@@ -27,6 +29,16 @@ def damage(connection: Connection) -> list[str]:
     found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)") if row[0] != "ok"]
     references = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(20)
     return found + [f"table {row[0]}, row {row[1]}: refers to a missing row of {row[2]}" for row in references]
+
+
+def damage_of(database: str) -> list[str]:
+    """As `damage`, also of a file that is damaged so much that it cannot be looked through. Raises what `reads.answer` raises."""
+    try:
+        return reads.answer(database, damage)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        return [f"damaged so much that it cannot be looked through ({error.orig}): go back to a backup"]
 
 
 def back_up(database: str, file: str) -> int:

@@ -106,3 +106,15 @@ def test_where_there_is_no_folder_or_nothing_to_keep_it_is_wrong_usage(
     done = harvester.run(None, "db", "backup", *arguments)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert sorted(Path(harvester.folder).glob("harvester*")) == [harvester.database]
+
+
+def test_a_file_that_is_damaged_throughout_is_told_of_by_the_check_itself(harvester: Harvester) -> None:
+    assert harvester.run(None, "db", "upgrade").returncode == 0
+    pages = harvester.database.stat().st_size // 4096
+    with harvester.database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x0d" * 4096 * (pages - 1))
+    done = harvester.run(None, "db", "check")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "damaged so much that it cannot be looked through" in done.stdout
+    assert "go back to a backup" in done.stdout
