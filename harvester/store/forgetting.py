@@ -30,9 +30,7 @@ _OF_REPOSITORY = ("repository", "tag_names", "tag", "tags.page", "holes")
 """Kinds of jobs whose keys begin with the kind and a repository's name."""
 
 _REPOSITORY = Statement("full_name", "SELECT id FROM repositories WHERE full_name = :full_name")
-_MEMBER = Statement(
-    "namespace", "SELECT full_name FROM repositories WHERE namespace = :namespace ORDER BY full_name LIMIT 1"
-)
+_MEMBER = Statement("namespace", "SELECT full_name FROM repositories WHERE namespace = :namespace LIMIT 1")
 _MEMBERS = Statement("namespace", "SELECT id FROM repositories WHERE namespace = :namespace")
 _TAG = Statement("repository_id name", "SELECT id FROM tags WHERE repository_id = :repository_id AND name = :name")
 _TAGS = Statement("repository_id most", "SELECT id FROM tags WHERE repository_id = :repository_id LIMIT :most")
@@ -97,6 +95,13 @@ _WATCHED_BY = Statement(
     WHERE r.full_name = :full_name AND w.ended_at IS NULL
     """,
 )
+_MEMBERS_WATCHED_BY = Statement(
+    "namespace",
+    """
+    SELECT DISTINCT w.target FROM repositories r JOIN cadences c ON c.repository_id = r.id JOIN watches w ON w.id = c.watch_id
+    WHERE r.namespace = :namespace AND w.ended_at IS NULL
+    """,
+)
 _WATCHES = Statement("", "SELECT target FROM watches WHERE ended_at IS NULL ORDER BY target")
 
 _ALL = 2**31
@@ -107,6 +112,8 @@ def watched(connection: Connection, target: Target) -> list[str]:
     found = {row[0] for row in _WATCHES.all(connection) if overlap(target, row[0])}
     if target.kind in ("repository", "tag"):
         found |= {row[0] for row in _WATCHED_BY.all(connection, (target.subject,))}
+    elif target.kind == "namespace":
+        found |= {row[0] for row in _MEMBERS_WATCHED_BY.all(connection, (target.subject,))}
     return sorted(found)
 
 

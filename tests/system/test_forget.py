@@ -198,8 +198,9 @@ def test_what_a_watched_search_covers_is_refused(whole: Harvester) -> None:
         "INSERT INTO cadences (repository_id, watch_id, interval_s, checks, changes, observed_s)"
         " SELECT id, 7, 1, 0, 0, 0 FROM repositories WHERE full_name = 'umbrella/service-2'"
     )
-    done = whole.run(None, "forget", "umbrella/service-2", "--yes")
-    assert (done.returncode, "search:service" in done.stderr) == (2, True)
+    for target in ("umbrella/service-2", "umbrella/"):
+        done = whole.run(None, "forget", target, "--yes")
+        assert (done.returncode, "search:service" in done.stderr) == (2, True)
     assert whole.run(None, "forget", "umbrella/service-1", "--yes").returncode == 0
 
 
