@@ -196,7 +196,8 @@ def _backups(path: Path) -> Iterator[Finding]:
     folder = path.absolute().parent / "backups"
     if not folder.is_dir():
         return
-    found = [one.stat().st_mtime for one in folder.glob(f"{path.stem}-*.db")]
+    # `db backup FOLDER` names them so, whatever the database is called.
+    found = [one.stat().st_mtime for one in {*folder.glob("harvester-*.db"), *folder.glob(f"{path.stem}-*.db")}]
     if not found:
         yield Finding("warning", "backups", f"there is none in {folder}", f"harvester db backup {folder}/FILE")
         return

@@ -16,7 +16,7 @@ from harvester.config import Settings, load
 from harvester.doctor import examine
 from harvester.errors import ConfigError
 from harvester.findings import Finding
-from harvester.store import buckets, soundness
+from harvester.store import buckets, soundness, upkeep
 from harvester.store.buckets import Bucket, Pace
 from harvester.store.engine import database_url, open_reader
 from harvester.store.moment import Moment
@@ -255,6 +255,14 @@ def test_backups_that_have_ceased(doctor: Doctor, path: Path) -> None:
     old = copy.stat().st_mtime - 3 * DAY
     os.utime(copy, (old, old))
     assert found(doctor(), "is 72 h old").level == "warning"
+
+
+def test_backups_of_a_database_of_another_name(path: Path) -> None:
+    hub = path.rename(path.with_name("hub.db"))
+    folder = path.parent / "backups"
+    folder.mkdir()
+    Path(upkeep.backup_in(str(folder), Moment.of(NOW))).touch()
+    assert found(list(soundness.of_file(hub, wal_mb=100, keep_free_mb=0)), "the newest of 1").level == "ok"
 
 
 # The work.
