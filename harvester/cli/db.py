@@ -136,7 +136,7 @@ def backup(file: str, keep: int | None, database: str | None, config: str | None
     size = back_up(settings.database, target)
     click.echo(f"{target}: {size} bytes, checked")
     if keep is not None:
-        for name in drop_backups(file, keep):
+        for name in drop_backups(file, keep, target):
             click.echo(f"{name}: removed, {keep} are kept")
 
 

@@ -84,10 +84,14 @@ def backup_in(folder: str, now: Moment) -> str:
     return str(Path(folder) / f"harvester-{now.text.replace('-', '').replace(':', '')}.db")
 
 
-def drop_backups(folder: str, keep: int) -> list[str]:
-    """Remove the oldest of the files in the folder that `backup_in` has named, beyond that many; their names."""
-    named = sorted(one.name for one in Path(folder).iterdir() if _NAMED.fullmatch(one.name) and one.is_file())
-    dropped = named[: max(0, len(named) - max(1, keep))]
+def drop_backups(folder: str, keep: int, made: str) -> list[str]:
+    """Remove the oldest of the files in the folder that `backup_in` has named, beyond that many; their names.
+
+    The one just `made` stays, whatever a clock that is or was wrong has named it and the others.
+    """
+    files = [one for one in Path(folder).iterdir() if _NAMED.fullmatch(one.name) and one.is_file()]
+    named = sorted(one.name for one in files if one.name != Path(made).name)
+    dropped = named[: max(0, len(named) - (keep - 1))]
     for name in dropped:
         try:
             (Path(folder) / name).unlink()

@@ -86,6 +86,17 @@ def test_of_backups_in_a_folder_the_newest_are_kept_and_no_other_file_is_touched
     assert len(done.stdout.splitlines()) == 1 + 6
 
 
+def test_the_backup_just_made_stays_beside_those_that_a_clock_ahead_has_named(harvester: Harvester) -> None:
+    assert harvester.run(None, "db", "upgrade").returncode == 0
+    folder = harvester.folder / "backups"
+    folder.mkdir()
+    for day in (1, 2):
+        (folder / f"harvester-2099010{day}T000000Z.db").write_bytes(b"x")
+    done = harvester.run(None, "db", "backup", str(folder), "--keep", "2")
+    new = Path(done.stdout.splitlines()[0].partition(": ")[0])
+    assert sorted(folder.iterdir()) == [new, folder / "harvester-20990102T000000Z.db"]
+
+
 def test_a_backup_that_fails_removes_none(harvester: Harvester) -> None:
     folder = harvester.folder / "backups"
     folder.mkdir()
