@@ -88,8 +88,8 @@ class Daemon:
     _timetable: Timetable | None = field(default=None, init=False)
     _outcomes: Outcomes = field(init=False)
     _far_end: FarEnd = field(init=False)
-    _before: Loaded | None = field(default=None, init=False)
-    """What was in force before a reload, until what is new has been opened."""
+    _opened: Loaded | None = field(default=None, init=False)
+    """What could be opened last: what stays in force while a reload has not been."""
     _part_error: str | None = field(default=None, init=False)
     _is_anonymous: bool = field(default=False, init=False)
     """Whether the credential was refused and the far end is asked without."""
@@ -113,9 +113,9 @@ class Daemon:
                 self._go_on_anonymously(error)
             except ConfigError as error:
                 # What only opening it shows: a file that a receiver needs, an address of another machine.
-                if self._before is None:
+                if self._opened is None or self._opened[0] is self.settings:
                     raise
-                (self.settings, self.credential), self._before = self._before, None
+                self.settings, self.credential = self._opened
                 _refused(error)
             except SchemaMismatch:
                 raise
@@ -140,16 +140,18 @@ class Daemon:
         """Read the configuration anew and go on with it; a file that is wrong is refused whole."""
         if self.is_stopping:
             return
-        self.notifier.reloading()
+        if self._opened is not None:
+            # Before the start is over, READY would say that it is.
+            self.notifier.reloading()
         try:
             settings, credential = self.load()
             if settings.database != self.settings.database:
                 raise ConfigError("the database cannot change while the daemon runs; restart it for that")
         except ConfigError as error:
             _refused(error)
-            self.notifier.ready(f"{self.vitals.text}; a new configuration was refused")
+            if self._opened is not None:
+                self.notifier.ready(f"{self.vitals.text}; a new configuration was refused")
             return
-        self._before = (self.settings, self.credential)
         self.settings, self.credential, self._is_anonymous = settings, credential, False
         self.vitals.stage = "reloading"
         log.info("config.reloaded")
@@ -175,8 +177,8 @@ class Daemon:
         self._is_anonymous = True
 
     async def _generation(self, engine: Engine) -> None:
-        credential = None if self._is_anonymous else self.credential
-        settings = self.settings
+        loaded = (self.settings, self.credential)
+        settings, credential = self.settings, None if self._is_anonymous else self.credential
         async with AsyncExitStack() as stack:
             health = HealthServer(
                 settings.metrics_listen, self.metrics.text, self.vitals.why_not_alive, self.vitals.why_not_ready
@@ -232,7 +234,7 @@ class Daemon:
             if self.is_stopping:
                 timetable.stop()
             else:
-                self._before = None
+                self._opened = loaded
                 self.vitals.stage, self.vitals.trouble = "working", ""
                 self.notifier.ready(self.vitals.text)
                 log.info("daemon.ready", version=__version__, login=credential is not None)

@@ -154,6 +154,23 @@ def test_a_reload_that_only_opening_shows_to_be_wrong_is_refused_too(harvester: 
     assert harvester.one("SELECT count(*) FROM watches WHERE target = 'library/redis'") == 0
 
 
+def test_two_reloads_at_once_of_what_cannot_be_opened_leave_the_old_one_in_force(
+    harvester: Harvester, small: FakeHub
+) -> None:
+    file = configure(harvester.folder, QUICK.format("nginx"))
+    with served(harvester, small) as service:
+        service.until("pass.begun")
+        file.write_text(QUICK.format("redis") + '[[notify]]\nto = "webhook"\nurl_file = "nowhere"\n', encoding="utf-8")
+        service.process.send_signal(signal.SIGHUP)
+        service.until("config.reloaded")
+        service.process.send_signal(signal.SIGHUP)
+        service.until("config.refused")
+        service.until("daemon.ready")
+        service.until("pass.begun", targets=["library/nginx"])
+        assert service.end() == 0
+    assert len(service.said("config.reloaded")) == 2
+
+
 def test_a_far_end_that_is_away_is_said_once_and_waited_for(harvester: Harvester) -> None:
     configure(harvester.folder, QUICK.format("nginx"))
     with FakeHub(World.small(), limits=FAST) as hub:
