@@ -49,9 +49,11 @@ class Timetable:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = tuple(duties)
-        self._is_running = False
         # A warning for every duty that is still under way when it is due again: who holds it up says so itself.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        # An error for every duty that `stop` has cut short; all that goes wrong in one, the duty has said.
+        logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
+        self._is_on = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -64,17 +66,19 @@ class Timetable:
             first = datetime.now(UTC) + timedelta(seconds=place * 0.1)
             self._scheduler.add_job(duty.once, trigger, id=duty.name, next_run_time=first)
         self._scheduler.start()
-        self._is_running = True
+        self._is_on = True
 
     def set_right(self) -> None:
         """Begin anew from the present moment: the clock has jumped, and dates that were set before it say nothing."""
-        for duty in self._duties if self._is_running else ():
+        if not self._is_on:
+            return
+        for duty in self._duties:
             trigger = IntervalTrigger(seconds=max(1, round(duty.every_s)), jitter=max(1, round(duty.every_s / 10)))
             self._scheduler.modify_job(duty.name, trigger=trigger, next_run_time=datetime.now(UTC))
 
     def stop(self) -> None:
-        """Begin nothing more; what is under way goes on."""
-        # The library ends at the loop's next turn and complains when it is told twice.
-        if self._is_running:
-            self._is_running = False
+        """Begin nothing more; what is under way is cut short, and what it has handed to the writer is written."""
+        # The scheduler still counts as running until the loop comes round again.
+        if self._is_on:
+            self._is_on = False
             self._scheduler.shutdown(wait=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -62,3 +63,28 @@ async def test_a_duty_that_is_still_under_way_is_no_warning(caplog: pytest.LogCa
     logging.getLogger("apscheduler.scheduler").error("something is wrong")
     timetable.stop()
     assert [record.message for record in caplog.records] == ["something is wrong"]
+
+
+@pytest.mark.anyio
+async def test_what_is_stopped_twice_or_told_of_a_clock_that_jumped_raises_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun = asyncio.Event()
+
+    async def act() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    raised: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+    timetable = Timetable([Duty("slow", 3600.0, act)])
+    timetable.start()
+    timetable.set_right()
+    await begun.wait()
+    timetable.stop()
+    timetable.stop()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    timetable.set_right()
+    assert not raised
+    assert not caplog.records, "a duty that was cut short is no error"
