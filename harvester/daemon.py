@@ -244,6 +244,8 @@ class Daemon:
                 self._outcomes.tell_repeated(is_last=True)
             if self._part_error is not None:
                 (error, self._part_error) = (self._part_error, None)
+                # The part ended the generation, and nobody else: it is not begun anew without a pause.
+                self._news.clear()
                 raise StoreError(error)
 
     def _part_ended(self, task: asyncio.Task[None]) -> None:
@@ -285,6 +287,8 @@ class Daemon:
     async def _wait_for(self, error: HarvesterError, failures: int, writer: Writer | None = None) -> None:
         """Return when it may be tried again: after a while, or when the `writer` can write again; or the generation is to end."""
         pause = WAIT_S[min(failures, len(WAIT_S) - 1)]
+        if self.is_stopping:
+            return
         before = self.vitals.stage
         self.vitals.stage, self.vitals.trouble = "waiting", error.message
         self.notifier.status(self.vitals.text)
