@@ -16,6 +16,9 @@ from harvester.store.statements import Statement
 SAME_PASS_S = 60
 """Runs that begin within this time of one another, while one is unfinished, are one pass: they share what they store."""
 
+NEWEST = 200
+"""Jobs of a run, the last to come, of which most runs that go on have a live one."""
+
 _UNFINISHED = Statement(
     "fingerprint",
     "SELECT id, pass_began_at FROM runs WHERE fingerprint = :fingerprint AND finished_at IS NULL ORDER BY id DESC LIMIT 1",
@@ -53,12 +56,14 @@ _ANY_LIVE = Statement(
         AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
     """,
 )
-_ENDED = Statement(
-    "",
+_ALL_UNFINISHED = Statement("", "SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id")
+
+# Beside a run of a million live jobs, those of a small one are not to be looked for among them.
+_NEWEST = Statement(
+    "run_id most",
     """
-    SELECT u.id FROM runs u WHERE u.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM jobs j
-        WHERE j.state IN ('waiting', 'ready', 'running')
-            AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = u.id AND r.job_id = j.id)) ORDER BY u.id
+    SELECT count(*), COALESCE(sum(CASE WHEN j.state IN ('waiting', 'ready', 'running') THEN 1 ELSE 0 END), 0)
+    FROM (SELECT job_id FROM run_jobs WHERE run_id = :run_id ORDER BY job_id DESC LIMIT :most) n JOIN jobs j ON j.id = n.job_id
     """,
 )
 _LIVE_SHARDS = Statement(
@@ -116,7 +121,7 @@ def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
 
 def finish_runs(connection: Connection, now: Moment) -> list[int]:
     """Finish every run of which no job is live; their ids."""
-    ids = [int(row[0]) for row in _ENDED.all(connection)]
+    ids = [run_id for run_id in _unfinished(connection) if _is_over(connection, run_id)]
     for run_id in ids:
         _FINISH.run(connection, (run_id, now.text))
     return ids
@@ -124,7 +129,19 @@ def finish_runs(connection: Connection, now: Moment) -> list[int]:
 
 def is_any_over(connection: Connection) -> bool:
     """Whether there is an unfinished run of which no job is live."""
-    return bool(_ENDED.all(connection))
+    return any(_is_over(connection, run_id) for run_id in _unfinished(connection))
+
+
+def _unfinished(connection: Connection) -> list[int]:
+    return [int(row[0]) for row in _ALL_UNFINISHED.all(connection)]
+
+
+def _is_over(connection: Connection, run_id: int) -> bool:
+    """Whether no job of the run is live, read off its newest ones where that is enough."""
+    [(number, live)] = _NEWEST.all(connection, (run_id, NEWEST))
+    if live or number < NEWEST:
+        return not live
+    return _ANY_LIVE.first(connection, (run_id,)) is None
 
 
 def live_shards(connection: Connection, run_id: int) -> set[int]:
