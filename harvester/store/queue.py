@@ -116,7 +116,12 @@ _IS_DUE = """
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest))
     """
 
-_READY = Statement("most", "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'ready' LIMIT :most) AS found")
+_READY = Statement(
+    "most",
+    """
+    SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state = 'ready' AND lane IN ('hub', 'search', 'registry') LIMIT :most) AS found
+    """,
+)
 
 # A lease that ends later than any lease can was given before the clock was set back. Our own are ours while we live.
 _LAPSED = "state = 'running' AND lease_owner <> :owner AND (lease_until < :now OR lease_until > :latest)"
@@ -298,7 +303,7 @@ def is_due(connection: Connection, lane: Lane, now: Moment, shards: tuple[int, .
 
 
 def ready(connection: Connection, most: int) -> int:
-    """How many jobs are ready, counted up to that many."""
+    """How many jobs are ready, counted up to that many; those that wait for pulls hold up nothing else and do not count."""
     row = _READY.first(connection, (most,))
     return 0 if row is None else int(row[0])
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from harvester.clock import instant, seconds_of
-from harvester.jobs import NewJob
+from harvester.jobs import Args, NewJob, manifest
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
 from harvester.store import queue, runs, watches
@@ -204,3 +204,10 @@ def test_the_sweep_sees_cheaply_that_nothing_is_due(db: Database) -> None:
     with db.engine.begin() as connection:
         assert not is_due(connection, MIDNIGHT + 60)
         assert queue.ready(connection, 10) == 1
+
+
+def test_what_waits_for_pulls_holds_up_no_pass(db: Database) -> None:
+    db.add(manifest(Args(subject="acme/a", digest="sha256:" + "0" * 64)))
+    assert db.value("SELECT lane FROM jobs WHERE state = 'ready'") == "pulls"
+    with db.engine.begin() as connection:
+        assert queue.ready(connection, 10) == 0
