@@ -89,6 +89,8 @@ class Scheduler:
             ended=taken.ended,
             cancelled_jobs=taken.cancelled,
         )
+        # Dates that an earlier process has stretched are right only by the stretch that they were set with.
+        await self._plan()
         await self.set_right()
         return taken
 
@@ -137,12 +139,17 @@ class Scheduler:
         for ask in (cadences.cover, partial(cadences.observe, now=self._now)):
             for step in await self._read(ask):
                 await self._write(step)
-        rate = await self._read(self._requests_per_s)
-        plan = await self._read(partial(cadences.replan, now=self._now, requests_per_s=rate))
+        plan = await self._plan()
         for step in plan.steps:
             await self._write(step)
+
+    async def _plan(self) -> cadences.Replanned:
+        """The plan as of now, its stretch taken over."""
+        rate = await self._read(self._requests_per_s)
+        plan = await self._read(partial(cadences.replan, now=self._now, requests_per_s=rate))
         if self._stretch(plan):
             await self._write(partial(processes.stretched, owner=self.owner, stretch=self.stretch))
+        return plan
 
     def _stretch(self, plan: cadences.Replanned) -> bool:
         """Take over the plan's stretch and say so; whether it is another than before."""

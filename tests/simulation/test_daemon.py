@@ -44,7 +44,13 @@ def test_a_part_that_dies_at_once_again_and_again_is_begun_anew_with_pauses(
 
         monkeypatch.setattr(Delivery, "keep_on", keep_on)
         daemon = Daemon(
-            lambda: (settings, None), settings, None, clock, Notifier(), inner=lambda _: nobody, timetable=lambda _: idle()
+            lambda: (settings, None),
+            settings,
+            None,
+            clock,
+            Notifier(),
+            inner=lambda _: nobody,
+            timetable=lambda _: idle(),
         )
         engine = open_store(settings)
         await daemon.serve(engine)
