@@ -16,6 +16,8 @@ from harvester.store.statements import Statement
 SAME_PASS_S = 60
 """Runs that begin within this time of one another, while one is unfinished, are one pass: they share what they store."""
 
+NO_LANE = ""
+
 NEWEST = 200
 """Jobs of a run, the last to come, of which most runs that go on have a live one."""
 
@@ -50,19 +52,24 @@ _LIVE = Statement(
     """,
 )
 _ANY_LIVE = Statement(
-    "run_id",
+    "run_id but",
     """
-    SELECT 1 FROM jobs j WHERE j.state IN ('waiting', 'ready', 'running')
+    SELECT 1 FROM jobs j WHERE j.state IN ('waiting', 'ready', 'running') AND j.lane <> :but
         AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
     """,
 )
-_ALL_UNFINISHED = Statement("", "SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id")
+_ALL_UNFINISHED = Statement(
+    "",
+    """
+    SELECT r.id, EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id) FROM runs r WHERE r.finished_at IS NULL ORDER BY r.id
+    """,
+)
 
 # Beside a run of a million live jobs, those of a small one are not to be looked for among them.
 _NEWEST = Statement(
-    "run_id most",
+    "run_id but most",
     """
-    SELECT count(*), COALESCE(sum(CASE WHEN j.state IN ('waiting', 'ready', 'running') THEN 1 ELSE 0 END), 0)
+    SELECT count(*), COALESCE(sum(CASE WHEN j.state IN ('waiting', 'ready', 'running') AND j.lane <> :but THEN 1 ELSE 0 END), 0)
     FROM (SELECT job_id FROM run_jobs WHERE run_id = :run_id ORDER BY job_id DESC LIMIT :most) n JOIN jobs j ON j.id = n.job_id
     """,
 )
@@ -113,35 +120,39 @@ def begin_run(
 
 def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
     """Mark the run as finished; false while it has live jobs."""
-    if _ANY_LIVE.first(connection, (run_id,)) is not None:
+    if _ANY_LIVE.first(connection, (run_id, NO_LANE)) is not None:
         return False
     _FINISH.run(connection, (run_id, now.text))
     return True
 
 
 def finish_runs(connection: Connection, now: Moment) -> list[int]:
-    """Finish every run of which no job is live; their ids."""
-    ids = [run_id for run_id in _unfinished(connection) if _is_over(connection, run_id)]
+    """Finish every run of which no job is live, and every pass of which nothing is but what waits for pulls; their ids.
+
+    The next pass of a watch waits for the one before, and a small pull budget may take weeks over what a pass has found.
+    """
+    ids = [run_id for run_id, but in _unfinished(connection) if _is_over(connection, run_id, but)]
     for run_id in ids:
         _FINISH.run(connection, (run_id, now.text))
     return ids
 
 
 def is_any_over(connection: Connection) -> bool:
-    """Whether there is an unfinished run of which no job is live."""
-    return any(_is_over(connection, run_id) for run_id in _unfinished(connection))
+    """Whether there is an unfinished run that `finish_runs` would finish."""
+    return any(_is_over(connection, run_id, but) for run_id, but in _unfinished(connection))
 
 
-def _unfinished(connection: Connection) -> list[int]:
-    return [int(row[0]) for row in _ALL_UNFINISHED.all(connection)]
+def _unfinished(connection: Connection) -> list[tuple[int, str]]:
+    """The unfinished runs, each with the lane of which nothing has to be done for it to be over."""
+    return [(int(row[0]), "pulls" if row[1] else NO_LANE) for row in _ALL_UNFINISHED.all(connection)]
 
 
-def _is_over(connection: Connection, run_id: int) -> bool:
-    """Whether no job of the run is live, read off its newest ones where that is enough."""
-    [(number, live)] = _NEWEST.all(connection, (run_id, NEWEST))
+def _is_over(connection: Connection, run_id: int, but: str) -> bool:
+    """Whether no job of the run is live but those of one lane, read off its newest ones where that is enough."""
+    [(number, live)] = _NEWEST.all(connection, (run_id, but, NEWEST))
     if live or number < NEWEST:
         return not live
-    return _ANY_LIVE.first(connection, (run_id,)) is None
+    return _ANY_LIVE.first(connection, (run_id, but)) is None
 
 
 def live_shards(connection: Connection, run_id: int) -> set[int]:

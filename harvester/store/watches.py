@@ -56,9 +56,9 @@ _LEFT = Statement(
     """
     SELECT j.id FROM jobs j WHERE j.state IN ('waiting', 'ready')
         AND EXISTS (SELECT 1 FROM run_jobs l JOIN watches w ON w.run_id = l.run_id WHERE l.job_id = j.id AND w.id = :watch_id)
-        AND NOT EXISTS (SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id AND r.finished_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id
             AND (EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id AND w.ended_at IS NULL)
-                OR NOT EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id)))
+                OR (r.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id))))
     """,
 )
 _UNLINK = Statement("job_id", "DELETE FROM run_jobs WHERE job_id = :job_id")

@@ -211,3 +211,30 @@ def test_what_waits_for_pulls_holds_up_no_pass(db: Database) -> None:
     assert db.value("SELECT lane FROM jobs WHERE state = 'ready'") == "pulls"
     with db.engine.begin() as connection:
         assert queue.ready(connection, 10) == 0
+
+
+def test_a_pass_of_which_only_pulls_are_left_does_not_hold_up_the_next(db: Database) -> None:
+    take_over(db, MIDNIGHT, {"target": "acme/"})
+    [first] = begin(db, MIDNIGHT)
+    wanted = manifest(Args(subject="acme/a", digest="sha256:" + "0" * 64))
+    db.add(wanted, runs=[first.run_id])
+    db.run("UPDATE jobs SET state = 'done', finished_at = ? WHERE lane <> 'pulls'", instant(MIDNIGHT + 5))
+    with db.engine.begin() as connection:
+        backfill = runs.begin_run(connection, "a backfill", [wanted], Moment.of(MIDNIGHT + 6))
+        assert runs.is_any_over(connection)
+        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [first.run_id]
+        assert not runs.finish_run(connection, backfill.id, Moment.of(MIDNIGHT + 7)), "who asked for pulls waits for them"
+    [second] = begin(db, MIDNIGHT + DAY_S)
+    assert second.run_id != first.run_id
+    assert db.value("SELECT count(*) FROM jobs WHERE lane = 'pulls' AND state = 'ready'") == 1, "it is still asked for"
+
+
+def test_what_waits_for_pulls_is_cancelled_with_the_last_watch_of_its_pass(db: Database) -> None:
+    take_over(db, MIDNIGHT, {"target": "acme/a"}, {"target": "acme/b"})
+    [one] = begin(db, MIDNIGHT)
+    db.add(manifest(Args(subject="acme/a", digest="sha256:" + "0" * 64)), runs=[one.run_id])
+    db.run("UPDATE jobs SET state = 'done', finished_at = ? WHERE lane <> 'pulls'", instant(MIDNIGHT + 5))
+    with db.engine.begin() as connection:
+        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [one.run_id]
+    assert take_over(db, MIDNIGHT + 8, {"target": "acme/a"}).cancelled == 0
+    assert take_over(db, MIDNIGHT + 9, {"target": "other/c"}).cancelled == 1
