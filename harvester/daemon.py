@@ -355,7 +355,7 @@ class Daemon:
 
 
 async def run(daemon: Daemon, engine: Engine) -> None:
-    """Serve until a signal says otherwise."""
+    """Serve until a signal says otherwise. A SIGHUP that was held back until now is a reload."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
@@ -365,6 +365,7 @@ async def run(daemon: Daemon, engine: Engine) -> None:
     loop.add_signal_handler(signal.SIGTERM, daemon.stop)
     loop.add_signal_handler(signal.SIGINT, interrupted)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     try:
         await daemon.serve(engine)
     finally:

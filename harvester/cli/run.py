@@ -23,9 +23,13 @@ def command(database: str | None, config: str | None, migrate: bool, log_format:
     """
     import asyncio
     import os
+    import signal
 
     from harvester import config as configuration
     from harvester import log
+
+    # Until the daemon listens to it, it would end the process, which a service manager takes for meant.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
 
     def load() -> tuple[configuration.Settings, tuple[str, str] | None]:
         settings = configuration.load(file=config, flags={"database": database})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 from harvester.store.engine import database_url, open_writer
 from tests.fakehub import FakeHub, Limits, World
@@ -169,6 +170,21 @@ def test_two_reloads_at_once_of_what_cannot_be_opened_leave_the_old_one_in_force
         service.until("pass.begun", targets=["library/nginx"])
         assert service.end() == 0
     assert len(service.said("config.reloaded")) == 2
+
+
+def test_a_reload_during_the_start_waits_for_it(harvester: Harvester, small: FakeHub) -> None:
+    configure(harvester.folder, QUICK.format("nginx"))
+    assert harvester.run(small, "db", "upgrade").returncode == 0
+    engine = open_writer(database_url(str(harvester.database)))
+    with served(harvester, small) as service:
+        blocked = Path(f"/proc/{service.process.pid}/status")
+        with engine.begin():
+            service.wait_for(lambda: "SigBlk:\t0000000000000001" in blocked.read_text())
+            service.process.send_signal(signal.SIGHUP)
+        service.until("config.reloaded")
+        service.until("pass.begun")
+        assert service.end() == 0
+    engine.dispose()
 
 
 def test_a_far_end_that_is_away_is_said_once_and_waited_for(harvester: Harvester) -> None:
