@@ -223,7 +223,9 @@ def test_a_pass_of_which_only_pulls_are_left_does_not_hold_up_the_next(db: Datab
         backfill = runs.begin_run(connection, "a backfill", [wanted], Moment.of(MIDNIGHT + 6))
         assert runs.is_any_over(connection)
         assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [first.run_id]
-        assert not runs.finish_run(connection, backfill.id, Moment.of(MIDNIGHT + 7)), "who asked for pulls waits for them"
+        assert not runs.finish_run(connection, backfill.id, Moment.of(MIDNIGHT + 7)), (
+            "who asked for pulls waits for them"
+        )
     [second] = begin(db, MIDNIGHT + DAY_S)
     assert second.run_id != first.run_id
     assert db.value("SELECT count(*) FROM jobs WHERE lane = 'pulls' AND state = 'ready'") == 1, "it is still asked for"
