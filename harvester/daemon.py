@@ -40,7 +40,7 @@ from harvester.worker import Report, Worker
 
 log = structlog.get_logger(__name__)
 
-DRAIN_S = 60.0
+DRAIN_S = 45.0
 """What is being asked may take so long to end; the unit waits longer than that."""
 
 IDLE_S = 5.0
@@ -85,6 +85,7 @@ class Daemon:
     _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set when the generation is to end."""
     _worker: Worker | None = field(default=None, init=False)
+    _writer: Writer | None = field(default=None, init=False)
     _timetable: Timetable | None = field(default=None, init=False)
     _outcomes: Outcomes = field(init=False)
     _far_end: FarEnd = field(init=False)
@@ -127,8 +128,7 @@ class Daemon:
         """Finish what is being asked and end; asked a second time, end at once."""
         if self.is_stopping:
             log.warning("daemon.hurried")
-            if self._worker is not None:
-                self._worker.hurry()
+            self._hurry()
             return
         self.is_stopping = True
         self.vitals.stage = "stopping"
@@ -156,6 +156,13 @@ class Daemon:
         self.vitals.stage = "reloading"
         log.info("config.reloaded")
         self._end_generation()
+
+    def _hurry(self) -> None:
+        """Give back what is being asked; at the end of all, wait for nobody who holds the database either."""
+        if self._worker is not None:
+            self._worker.hurry()
+        if self._writer is not None and self.is_stopping:
+            self._writer.hurry()
 
     def _hint(self) -> None:
         if self._worker is not None:
@@ -198,6 +205,7 @@ class Daemon:
                     command="run",
                 )
             )
+            self._writer = parts.writer
             self.metrics.watch(parts.gate)
             delivery = await stack.enter_async_context(
                 opened(settings, parts.writer, parts.reader, self.clock, on_answer=self.metrics.answered)
@@ -261,7 +269,7 @@ class Daemon:
         failures = 0
         while not self._news.is_set():
             worker = self._worker = worker_of(parts, self.clock, run_id=None, on_report=self._report, idle_s=IDLE_S)
-            limit = asyncio.create_task(self._hurry_late(worker))
+            limit = asyncio.create_task(self._hurry_late())
             began = self.clock.monotonic()
             error: HarvesterError | None = None
             try:
@@ -278,11 +286,11 @@ class Daemon:
                 failures = failures + 1 if self.clock.monotonic() - began < WAIT_S[-1] else 0
                 await self._wait_for(error, failures, parts.writer if isinstance(error, StoreUnusable) else None)
 
-    async def _hurry_late(self, worker: Worker) -> None:
+    async def _hurry_late(self) -> None:
         await self._news.wait()
         await self.clock.sleep(DRAIN_S)
         log.warning("daemon.hurried", reason=f"what was asked did not end within {DRAIN_S:.0f} s")
-        worker.hurry()
+        self._hurry()
 
     async def _wait_for(self, error: HarvesterError, failures: int, writer: Writer | None = None) -> None:
         """Return when it may be tried again: after a while, or when the `writer` can write again; or the generation is to end."""
@@ -368,6 +376,7 @@ async def run(daemon: Daemon, engine: Engine) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     try:
         await daemon.serve(engine)
+        log.info("daemon.stopped")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

@@ -7,6 +7,9 @@ import click
 from harvester.cli.options import settings_options
 from harvester.errors import ConfigError
 
+MIGRATION_S = 3600.0
+"""A large database may take so long to be brought up to date; the service manager is asked for that time."""
+
 
 @click.command("run")
 @settings_options
@@ -47,9 +50,11 @@ def command(database: str | None, config: str | None, migrate: bool, log_format:
 
     form: log.Form | None = "json" if log_format == "json" or is_under_systemd(os.environ) else None
     log.configure(form="console" if log_format == "console" else form, is_quiet=False)
-    clock = SystemClock()
+    clock, notifier = SystemClock(), Notifier.from_environment(os.environ)
+    if migrate:
+        notifier.extend_timeout(MIGRATION_S)
     engine = open_store(settings, clock, may_upgrade=migrate)
-    daemon = Daemon(load, settings, credential, clock, Notifier.from_environment(os.environ))
+    daemon = Daemon(load, settings, credential, clock, notifier)
     try:
         asyncio.run(serve(daemon, engine))
     finally:

@@ -198,7 +198,7 @@ def begin_passes(
         _BEGUN.many(
             connection,
             [
-                (one.id, run, instant(_next(one.target, one.every_s, now, stretch)), _next_counts(one, now))
+                (one.id, run, instant(_next(one.target, one.every_s, now, stretch)), _next_counts(one, now, stretch))
                 for one in group.members
             ],
         )
@@ -211,7 +211,7 @@ def begin_counts(connection: Connection, now: Moment, *, ask: Ask, most: int = A
     begun = []
     for group in _grouped(_due(_DUE_COUNTS.all(connection, (now.text,)), now, most), now, longest_s=DAY_S):
         run = _begin(connection, group, ask, now)
-        _COUNTED.many(connection, [(one.id, _next_counts(one, now)) for one in group.members])
+        _COUNTED.many(connection, [(one.id, instant(_next(one.target, DAY_S, now))) for one in group.members])
         begun.append(Begun(group, run))
     return begun
 
@@ -265,12 +265,13 @@ def _next(target: Target, every_s: int, now: Moment, stretch: float = 1.0) -> fl
     return next_pass(now.seconds, every_s, _phase(target, every_s), stretch)
 
 
-def _next_counts(one: Due, now: Moment) -> str | None:
-    return _counts_after(one.target, one.every_s, now)
+def _next_counts(one: Due, now: Moment, stretch: float = 1.0) -> str | None:
+    return _counts_after(one.target, one.every_s, now, stretch)
 
 
-def _counts_after(target: Target, every_s: int, now: Moment) -> str | None:
-    return instant(_next(target, DAY_S, now)) if every_s > DAY_S else None
+def _counts_after(target: Target, every_s: int, now: Moment, stretch: float = 1.0) -> str | None:
+    """When pull counts are due apart from passes: daily, where these are further apart than a day."""
+    return instant(_next(target, DAY_S, now)) if every_s * stretch > DAY_S else None
 
 
 def _added(key: tuple[str, str, str], watch: Watch, place: int, now: Moment) -> tuple[object, ...]:
@@ -286,10 +287,10 @@ def _sane(
     longest_s = every_s if stretch <= 1 else 1.5 * every_s * stretch
     if next_check is None or not is_sane(next_check, now.seconds, longest_s):
         next_check = int(_next(found, every_s, now))
-    if every_s <= DAY_S:
+    if every_s * stretch <= DAY_S:
         return instant(next_check), None
     if next_counts is None or not is_sane(next_counts, now.seconds, DAY_S):
-        return instant(next_check), _counts_after(found, every_s, now)
+        return instant(next_check), _counts_after(found, every_s, now, stretch)
     return instant(next_check), instant(next_counts)
 
 

@@ -77,6 +77,8 @@ class Writer:
         self._pull_interval_s = pull_interval_s
         self.committed_at = clock.monotonic()
         """When a transaction was committed last, or the writer began, in seconds of the monotonic clock."""
+        self._is_hurried = False
+        self._lost_patience: OperationalError | None = None
         self._inbox: queue.SimpleQueue[_Settle | _Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -107,6 +109,10 @@ class Writer:
         except StoreError:
             return False
         return True
+
+    def hurry(self) -> None:
+        """Wait for no other program any more: what it keeps from being written now fails, and so does all that follows."""
+        self._is_hurried = True
 
     def close(self) -> None:
         """Finish what was handed in, then end."""
@@ -162,10 +168,15 @@ class Writer:
         """The transaction's results, however long somebody else holds the database, within reason."""
         began = self._clock.monotonic()
         while True:
+            if self._lost_patience is not None:
+                raise self._lost_patience
             try:
                 return self._transaction(batch)
             except OperationalError as error:
                 if _code(error) != sqlite3.SQLITE_BUSY or self._clock.monotonic() > began + LOCKED_S:
+                    raise
+                if self._is_hurried:
+                    self._lost_patience = error
                     raise
                 held_s = round(self._clock.monotonic() - began)
                 log.warning("database.locked", held_s=held_s, reason="another program writes", next="tried again")

@@ -99,6 +99,22 @@ async def test_a_writer_waits_for_a_program_that_holds_the_database(db: Database
     await asyncio.to_thread(writer.close)
 
 
+async def test_one_that_is_hurried_waits_for_nobody(db: Database, impatient: Engine) -> None:
+    writer = Writer(impatient, db.clock, OWNER)
+    db.add(job("nginx"))
+    claimed = db.claim_one()
+    with noticed("database.locked") as locked, held(db.path, WRITING):
+        settling = asyncio.create_task(writer.settle(done(claimed, seen())))
+        assert await asyncio.to_thread(locked.wait, 20)
+        writer.hurry()
+        with pytest.raises(StoreUnusable, match="database is locked"):
+            await settling
+    with pytest.raises(StoreUnusable, match="database is locked"):
+        await writer.call(lambda connection: None)
+    assert db.keys("running") == [claimed.key]
+    await asyncio.to_thread(writer.close)
+
+
 async def test_it_does_not_wait_for_ever_and_goes_on_afterwards(db: Database, impatient: Engine) -> None:
     writer = Writer(impatient, db.clock, OWNER)
     db.add(job("nginx"))

@@ -240,3 +240,19 @@ def test_what_waits_for_pulls_is_cancelled_with_the_last_watch_of_its_pass(db: D
         assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [one.run_id]
     assert take_over(db, MIDNIGHT + 8, {"target": "acme/a"}).cancelled == 0
     assert take_over(db, MIDNIGHT + 9, {"target": "other/c"}).cancelled == 1
+
+
+def test_counts_are_taken_daily_where_a_stretch_makes_passes_rarer_than_that(db: Database) -> None:
+    take_over(db, MIDNIGHT, {"target": "acme/", "every": "12h"})
+    begin(db, MIDNIGHT, stretch=3.0)
+    due = due_at(db, "acme/*", "next_counts_at")
+    assert due is not None
+    assert MIDNIGHT < due <= MIDNIGHT + DAY_S
+    with db.engine.begin() as connection:
+        assert watches.set_right(connection, Moment.of(MIDNIGHT), stretch=3.0) == 0
+        [begun] = watches.begin_counts(connection, Moment.of(due), ask=ask)
+    assert begun.group.late_s == 0
+    assert due_at(db, "acme/*", "next_counts_at") == due + DAY_S
+    finish_all(db, due + 60)
+    begin(db, MIDNIGHT + 3 * DAY_S)
+    assert due_at(db, "acme/*", "next_counts_at") is None, "the passes are daily again"
