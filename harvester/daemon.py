@@ -146,7 +146,7 @@ class Daemon:
         try:
             settings, credential = self.load()
             if settings.database != self.settings.database:
-                raise ConfigError("the database cannot change while the daemon runs; restart it for that")
+                raise ConfigError("`database` cannot change while the daemon runs; restart it for that")
         except ConfigError as error:
             _refused(error)
             if self._opened is not None:
