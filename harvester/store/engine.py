@@ -120,7 +120,12 @@ def _create_file(url: URL) -> None:
                 folder.mkdir(mode=0o700)
         _touch(path)
     except OSError as error:
-        raise ConfigError(f"cannot create the database at {path}: {error.strerror or error}") from error
+        reason = error.strerror or str(error)
+        if path.is_file():
+            raise ConfigError(
+                f"cannot write the database at {path}: {reason}; see to its owner and mode, and whether its disk is read-only"
+            ) from error
+        raise ConfigError(f"cannot create the database at {path}: {reason}") from error
     _check_file(path)
 
 
@@ -137,7 +142,7 @@ def _touch(path: Path) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Raise `ConfigError` unless SQLite could read the file, or it is empty.
+    """Raise `ConfigError` where the file cannot be one of SQLite's, and is not empty.
 
     SQLite itself has to look: POSIX drops all locks that this process has on a file as soon as it closes a descriptor of that file
     that SQLite does not know of. Without them another process takes itself for the last one and removes the log under our feet.
@@ -156,6 +161,10 @@ def _check_file(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise ConfigError(f"{path} is not an SQLite database") from error
+        # Without its log, which this look leaves out, the file of a process that is copying the log into it, or was killed while it
+        # did, looks torn and is not. What is damaged for good, the first question to the database tells.
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            return
         raise ConfigError(f"cannot read the database at {path}: {error}") from error
 
 

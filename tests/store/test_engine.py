@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,25 @@ def test_nothing_is_written_beside_a_file_that_took_its_place(path: Path, engine
     with pytest.raises(StoreUnusable):
         _write(engine)
     assert path.read_bytes() == template.read_bytes()
+
+
+def test_a_file_whose_log_was_being_copied_into_it_is_no_damaged_one(tmp_path: Path) -> None:
+    path = tmp_path / "whole.db"
+    torn = tmp_path / "torn.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 2000,)] * 100)
+        shutil.copy(path, torn)
+        shutil.copy(f"{path}-wal", f"{torn}-wal")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        first_page = path.read_bytes()[:4096]
+    # The first page is copied first: it counts pages that the file does not have yet.
+    with torn.open("r+b") as file:
+        file.write(first_page)
+    for engine in (open_reader(database_url(str(torn))), open_writer(database_url(str(torn)))):
+        with engine.begin() as opened:
+            assert opened.exec_driver_sql("SELECT count(*) FROM t").scalar_one() == 100
+        engine.dispose()
