@@ -130,7 +130,8 @@ def backup(file: str, keep: int | None, database: str | None, config: str | None
     from harvester.store.upkeep import back_up, backup_in, drop_backups
 
     settings = _settings(database, config)
-    reads.answer(settings.database, lambda connection: None)
+    # One of an older revision too: the moment before an upgrade is when a copy is wanted most.
+    reads.refuse_other_programs(settings.database)
     is_folder = keep is not None or Path(file).is_dir()
     target = backup_in(file, Moment.of(SystemClock().time())) if is_folder else file
     size = back_up(settings.database, target)

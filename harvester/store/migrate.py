@@ -38,6 +38,7 @@ def check(connection: Connection) -> None:
     if found == HEAD:
         return
     if found is None:
+        _refuse_strangers(connection)
         raise SchemaMismatch("the database holds no harvester schema; `harvester db upgrade` makes one")
     if found in REVISIONS:
         raise SchemaMismatch(
@@ -74,9 +75,8 @@ def upgrade(
             return None
         if found is not None and found not in REVISIONS:
             check(connection)
-        strangers = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
-        if found is None and strangers:
-            raise SchemaMismatch(f"the database belongs to something else: it has the table `{strangers[0]}`")
+        if found is None:
+            _refuse_strangers(connection)
         if others:
             raise SchemaMismatch(
                 f"the database is at revision {found}, older than this program's {HEAD}, and is not upgraded while "
@@ -84,6 +84,14 @@ def upgrade(
             )
         _run(connection)
     return "upgraded" if found else "created"
+
+
+def _refuse_strangers(connection: Connection) -> None:
+    strangers = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
+    if strangers:
+        raise SchemaMismatch(
+            f"the database belongs to something else: it has the table `{strangers[0]}`; name another database"
+        )
 
 
 def _run(connection: Connection) -> None:

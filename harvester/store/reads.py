@@ -130,6 +130,17 @@ def answer(database: str, ask: Callable[[Connection], Answer]) -> Answer:
         reader.dispose()
 
 
+def refuse_other_programs(database: str) -> None:
+    """Raise `StoreError` without a database, `SchemaMismatch` where it is not one that a harvester up to this one has made."""
+    reader = open_reader(database_url(database))
+    try:
+        with reader.begin() as connection:
+            if migrate.current(connection) not in migrate.REVISIONS:
+                migrate.check(connection)
+    finally:
+        reader.dispose()
+
+
 def job_counts(connection: Connection) -> list[JobCount]:
     """The queue by kind and state."""
     return [JobCount(*row) for row in _JOB_COUNTS.all(connection)]

@@ -57,7 +57,9 @@ def of_schema(connection: Connection) -> Finding:
     try:
         migrate.check(connection)
     except SchemaMismatch as error:
-        return Finding("error", "database", error.message, "back it up (`harvester db backup FILE`), then do that")
+        is_older = migrate.current(connection) in migrate.REVISIONS
+        remedy = "back it up (`harvester db backup FILE`), then do that" if is_older else "do that"
+        return Finding("error", "database", error.message, remedy)
     return Finding("ok", "database", f"the schema is at revision {migrate.HEAD}, as this program needs it")
 
 

@@ -264,7 +264,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(engine: Engine,
     before = path.read_bytes()
     with pytest.raises(SchemaMismatch, match="table `recipes`"):
         migrate.upgrade(engine)
-    with pytest.raises(SchemaMismatch, match="no harvester schema"):
+    with pytest.raises(SchemaMismatch, match="table `recipes`; name another database"):
         reads.answer(str(path), lambda connection: None)
     assert schema(path) == {"recipes": "CREATE TABLE recipes (id INTEGER)"}
     assert path.read_bytes() == before

@@ -129,3 +129,15 @@ def test_a_file_that_is_damaged_throughout_is_told_of_by_the_check_itself(harves
     assert (done.returncode, done.stderr) == (1, "")
     assert "damaged so much that it cannot be looked through" in done.stdout
     assert "go back to a backup" in done.stdout
+
+
+def test_an_older_database_is_copied_before_its_upgrade_and_one_of_another_program_is_not(harvester: Harvester) -> None:
+    harvester.change("UPDATE alembic_version SET version_num = '0004'")
+    done = harvester.run(None, "db", "backup", "before.db")
+    assert done.returncode == 0, done.stderr
+    assert (harvester.folder / "before.db").is_file()
+    for revision in ("0999", "x"):
+        harvester.change(f"UPDATE alembic_version SET version_num = '{revision}'")
+        refused = harvester.run(None, "db", "backup", "never.db")
+        assert refused.returncode == 3
+        assert not (harvester.folder / "never.db").exists()
