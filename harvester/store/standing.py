@@ -34,6 +34,17 @@ _DEAD = Statement(
 _DEAD_COUNT = Statement("", "SELECT count(*) FROM jobs WHERE state = 'dead'")
 _LEFT_READY = Statement("since", "SELECT count(*), min(run_at) FROM jobs WHERE state = 'ready' AND run_at < :since")
 _PUT_OFF = Statement("until", "SELECT count(*), max(run_at) FROM jobs WHERE state = 'waiting' AND run_at > :until")
+_NOT_THERE = Statement(
+    "",
+    """
+    SELECT w.target, min(a.first_missing_at) FROM watches w JOIN absences a ON a.subject = w.target
+    WHERE w.ended_at IS NULL AND a.passes > 0
+        AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.namespace = replace(w.target, '/*', '') AND r.gone_at IS NULL)
+    GROUP BY w.target ORDER BY w.target
+    """,
+)
+"""Of a namespace with repositories the same row is an alarm, which says that some are missing."""
+
 _LEASES = Statement(
     "now latest",
     "SELECT count(*) FROM jobs WHERE state = 'running' AND (lease_until < :now OR lease_until > :latest)",
@@ -190,6 +201,13 @@ def freshness(connection: Connection, now: Moment) -> Iterator[Finding]:
             "freshness",
             f"{len(endless)} passes take longer than twice their `every`, that of {target} by {by / 3600:.1f} h",
             "`harvester status` shows what is left; a longer `every` or fewer targets fit the budget",
+        )
+    for target, since in _NOT_THERE.all(connection):
+        yield Finding(
+            "warning",
+            "watches",
+            f"{target} is watched, and the far end has said since {text_of(since)} that it is not there",
+            "see to its spelling; it may be gone, or private: then take it out of the configuration",
         )
     for reason, count, subject in _INCOMPLETE.all(connection):
         level, why, remedy = _WHY.get(reason, ("note", "for a reason of its own", "`harvester status`"))

@@ -174,7 +174,9 @@ def test_the_file_system_is_looked_up_in_the_kernels_own_table(path: Path) -> No
 )
 def test_a_schema_of_another_program(doctor: Doctor, db: Database, revision: str, says: str) -> None:
     db.run("UPDATE alembic_version SET version_num = ?", revision)
-    assert found(doctor(), says).level == "error"
+    finding = found(doctor(), says)
+    assert finding.level == "error"
+    assert ("db backup" in (finding.remedy or "")) == (revision == "0004"), "of another program's no backup is made"
 
 
 def test_a_file_that_is_no_database(doctor: Doctor, path: Path) -> None:
@@ -394,6 +396,21 @@ def test_watches_that_are_overdue(doctor: Doctor, db: Database, due: float, is_t
         assert "library/nginx by 7.0 h, and no daemon is at work" in findings[0].what
         working(db, "here:2:b")
         assert "no daemon" not in found(doctor(), "watches are overdue").what
+
+
+def test_what_is_watched_and_not_there(doctor: Doctor, db: Database) -> None:
+    watched(db, due=HOUR, begun=-DAY, over=-DAY + 60)
+    db.run("UPDATE watches SET target = 'grafanna/*'")
+    db.run("INSERT INTO absences VALUES ('grafanna/*', ?, ?, 3)", at(-2 * DAY), at(-HOUR))
+    finding = found(doctor(), "not there")
+    assert finding.level == "warning"
+    assert f"grafanna/* is watched, and the far end has said since {at(-2 * DAY)}" in finding.what
+    db.run(
+        "INSERT INTO repositories (namespace, name, full_name, is_official, first_seen_at, last_seen_at)"
+        " VALUES ('grafanna', 'a', 'grafanna/a', 0, ?, ?)",
+        *(at(-DAY), at(-DAY)),
+    )
+    assert not [one for one in doctor() if "not there" in one.what], "an alarm, and no absence"
 
 
 @pytest.mark.parametrize(("begun", "is_told"), [(-1.9 * DAY, False), (-2.1 * DAY, True)])
