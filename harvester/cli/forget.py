@@ -34,11 +34,15 @@ def command(target: str, yes: bool, dry_run: bool, database: str | None, config:
     from harvester.store.engine import database_url, open_writer
     from harvester.targets import parse_target
 
+    if target.startswith("@"):
+        raise ConfigError(f"{target}: one target at a time is forgotten, no file of targets")
     wanted = parse_target(target)
     settings = configuration.load(file=config, flags={"database": database})
     _refuse_watched(wanted, settings, config)
     found = reads.answer(settings.database, lambda connection: forgetting.stored(connection, wanted))
-    told = f"{settings.shown_database}: {wanted}: {_told(found)}"
+    # Which images those are, only removing the rest shows.
+    more = ", and images, layers and instructions that nothing else has," if found["tag_images"] else ""
+    told = f"{settings.shown_database}: {wanted}: {_told(found)}{more}"
     if dry_run:
         _print(settings, wanted, found, f"{told} would go", as_json=as_json)
         return

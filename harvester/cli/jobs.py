@@ -72,7 +72,7 @@ def show(job_id: int, database: str | None, config: str | None, as_json: bool) -
 @click.argument("job_ids", type=IDS, nargs=-1, required=True, metavar="ID...")
 @settings_options
 def retry(job_ids: tuple[int, ...], database: str | None, config: str | None) -> None:
-    """Make dead jobs ready again: the next backfill of their run takes them up."""
+    """Make dead jobs ready again: `harvester run` takes them up, or the next backfill of their run."""
     from harvester.clock import SystemClock
     from harvester.store import queue, runs
     from harvester.store.moment import Moment

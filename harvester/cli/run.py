@@ -37,7 +37,11 @@ def command(database: str | None, config: str | None, migrate: bool, log_format:
     def load() -> tuple[configuration.Settings, tuple[str, str] | None]:
         settings = configuration.load(file=config, flags={"database": database})
         if not settings.watch:
-            raise ConfigError("nothing is watched: add a `[[watch]]` with a `target` to the configuration")
+            file = config or configuration.DEFAULT_FILE
+            where = (
+                f"to {file}" if os.path.exists(file) else f"to {file}, which is not there, or name another by --config"
+            )
+            raise ConfigError(f"nothing is watched: add a `[[watch]]` with a `target` {where}")
         return settings, configuration.credentials(settings)
 
     settings, credential = load()

@@ -234,3 +234,14 @@ def test_on_a_terminal_it_asks(whole: Harvester, answer: bytes, code: int, left:
     with closing(sqlite3.connect(whole.database)) as connection:
         [[found]] = connection.execute("SELECT count(*) FROM repositories WHERE namespace = 'umbrella'")
     assert found == left
+
+
+def test_a_file_of_targets_is_refused_and_says_why(whole: Harvester) -> None:
+    refused = whole.run(None, "forget", "@targets.txt", "--yes")
+    assert refused.returncode == 2
+    assert "one target at a time" in refused.stderr
+
+
+def test_what_would_go_names_what_only_removing_shows(whole: Harvester) -> None:
+    told = whole.run(None, "forget", "umbrella/", "--dry-run").stdout
+    assert "and images, layers and instructions that nothing else has, would go" in told

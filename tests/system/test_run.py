@@ -196,3 +196,11 @@ def test_a_far_end_that_is_away_is_said_once_and_waited_for(harvester: Harvester
         assert away["in_s"] > 0
         assert service.end() == 0
     assert len(service.said("far_end.away")) == 1
+
+
+def test_where_nothing_is_watched_it_says_in_which_file(harvester: Harvester) -> None:
+    missing = harvester.run(None, "run")
+    assert missing.returncode == 2
+    assert "to harvester.toml, which is not there" in missing.stderr
+    configure(harvester.folder, 'contact = "me@example.org"\n')
+    assert harvester.run(None, "run").stderr.rstrip().endswith("with a `target` to harvester.toml")
