@@ -129,7 +129,8 @@ class Worker:
         Raises `StoreError` when leases cannot be renewed or results cannot be kept. What an earlier worker of the same owner held
         when that happened is made ready first.
         """
-        bound = structlog.contextvars.bind_contextvars(owner=self.owner, run=self.run_id)
+        run = {} if self.run_id is None else {"run": self.run_id}
+        bound = structlog.contextvars.bind_contextvars(owner=self.owner, **run)
         await self.writer.call(
             lambda connection: queue.give_back(connection, Moment.of(self.clock.time()), owner=self.owner)
         )
