@@ -226,7 +226,7 @@ def _logging_kept() -> Iterator[None]:
         structlog.reset_defaults()
         for name, module in list(sys.modules.items()):
             # A logger keeps the configuration of its first use.
-            if name.startswith("harvester") and "bind" in vars(getattr(module, "log", object)):
+            if name.startswith("harvester") and "bind" in getattr(getattr(module, "log", None), "__dict__", {}):
                 vars(module.log).pop("bind")
 
 
