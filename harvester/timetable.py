@@ -19,6 +19,10 @@ from harvester.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
+_SCHEDULING = logging.getLogger(f"{__name__}.apscheduler")
+# Else a warning for every duty that is still under way when it is due again: who holds it up says so itself.
+_SCHEDULING.setLevel(logging.ERROR)
+
 
 @dataclass(slots=True)
 class Duty:
@@ -49,13 +53,13 @@ class Timetable:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = tuple(duties)
-        # A warning for every duty that is still under way when it is due again: who holds it up says so itself.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         # An error for every duty that `stop` has cut short; all that goes wrong in one, the duty has said.
         logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
         self._is_on = False
         self._scheduler = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+            logger=_SCHEDULING,
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
     def start(self) -> None:
