@@ -144,12 +144,13 @@ def test_files_of_somebody_else(doctor: Doctor, path: Path) -> None:
     assert found(doctor(), "and you are root").level == "warning"
     os.chown(path, 0, 0)
     beside = Path(f"{path}-wal")
-    with open_reader(database_url(str(path))).connect() as connection:
+    reader = open_reader(database_url(str(path)))
+    with reader.connect() as connection:
         connection.exec_driver_sql("SELECT 1 FROM runs")
         beside.touch()
         os.chown(beside, 1, 1)
         assert found(doctor(), "harvester.db-wal belongs to").level == "error"
-        connection.engine.dispose()
+    reader.dispose()
 
 
 @pytest.mark.parametrize(("kind", "is_far"), [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("ext4", False)])
