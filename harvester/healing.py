@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from functools import partial
 
@@ -12,6 +11,7 @@ from sqlalchemy import Engine
 from harvester.clock import Clock
 from harvester.store import future
 from harvester.store.moment import Moment
+from harvester.store.reading import read
 from harvester.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -24,13 +24,8 @@ async def heal_future(writer: Writer, reader: Engine, clock: Clock, *, stretch: 
     behind now, nothing is moved, and a line says that. Raises `StoreError`.
     """
     now = Moment.of(clock.time())
-
-    def look() -> future.Ahead | None:
-        with reader.begin() as connection:
-            return future.ahead(connection, now)
-
     try:
-        found = await asyncio.to_thread(look)
+        found = await read(reader, partial(future.ahead, now=now))
     except future.ClockBehind as behind:
         log.warning("clock.behind", reason=behind.message, next="no row is moved; set the clock right")
         return {}

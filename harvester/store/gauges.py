@@ -7,16 +7,17 @@ database of any size is read in the same time. The one exception, the lists that
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from harvester.clock import instant, seconds_of
+from harvester.clock import seconds_of
 from harvester.store import reads
 from harvester.store.moment import Moment, text_of
-from harvester.store.queue import LEASE_S
+from harvester.store.processes import at_work
 from harvester.store.statements import Statement
 
 Due = Literal["watch", "repository"]
@@ -27,9 +28,6 @@ INCOMPLETE_EVERY_S = 300
 
 MOST_OVERDUE = 1000
 """Repositories, the longest overdue, whose lag is measured against their intervals."""
-
-WORKING_S = 2 * LEASE_S
-"""A process that renewed nothing for so long has ended without a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +117,6 @@ _INCOMPLETE = Statement("", "SELECT stop_reason, count(*) FROM v_incomplete GROU
 _UNDELIVERED = {
     state: Statement("", f"SELECT count(*) FROM deliveries WHERE state = '{state}'") for state in ("waiting", "dead")
 }
-_PROCESSES = Statement("since", "SELECT command, count(*) FROM processes WHERE seen_at > :since GROUP BY command")
 
 
 def read_gauges(connection: Connection, now: Moment, *, earlier: Gauges | None = None) -> Gauges:
@@ -135,9 +132,7 @@ def read_gauges(connection: Connection, now: Moment, *, earlier: Gauges | None =
         incomplete=incomplete,
         incomplete_at=counted_at,
         undelivered={state: int(ask.all(connection)[0][0]) for state, ask in _UNDELIVERED.items()},
-        processes={
-            command: int(number) for command, number in _PROCESSES.all(connection, (instant(now.seconds - WORKING_S),))
-        },
+        processes=Counter(one.command for one in at_work(connection, now)),
         files=_files(connection),
     )
 

@@ -28,6 +28,13 @@ _ABANDON = Statement(
     WHERE walk_key = :walk_key AND finished_at IS NULL
     """,
 )
+_UNWANTED = Statement(
+    "walk_key seen no",
+    """
+    UPDATE listings SET finished_at = :seen, stop_reason = 'policy', is_complete = :no, next_page = NULL
+    WHERE walk_key = :walk_key AND finished_at IS NULL
+    """,
+)
 
 _BEGIN = Statement(
     "kind subject repository_id seen walk_key subject_updated no",
@@ -162,6 +169,11 @@ def _had_rows(connection: Connection, step: WalkStep, repository_id: int | None)
     if step.kind in ("tags", "tag_names") and repository_id is not None:
         return _HAS_TAGS.first(connection, (repository_id,)) is not None
     return _HAD_ROWS.first(connection, (step.walk,)) is not None
+
+
+def end_unwanted(connection: Connection, walk_key: str, seen: Moment) -> None:
+    """End a walk of which nobody wants the rest."""
+    _UNWANTED.run(connection, (walk_key, seen.text, False))
 
 
 def end_abandoned(connection: Connection, walk_key: str, seen: Moment) -> None:

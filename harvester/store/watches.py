@@ -18,6 +18,7 @@ from harvester.jobs import NewJob
 from harvester.store.moment import DAY_S, Moment, text_of
 from harvester.store.runs import begin_run
 from harvester.store.statements import Statement
+from harvester.store.unwatched import cancel_jobs
 from harvester.targets import Target, parse_target
 from harvester.watch import Watch
 
@@ -49,20 +50,6 @@ _CHANGE = Statement(
 _END = Statement(
     "id now", "UPDATE watches SET ended_at = :now, next_check_at = NULL, next_counts_at = NULL WHERE id = :id"
 )
-
-# What waits for a watch that has ended is asked by nobody any more, unless another run wants it.
-_LEFT = Statement(
-    "watch_id",
-    """
-    SELECT j.id FROM jobs j WHERE j.state IN ('waiting', 'ready')
-        AND EXISTS (SELECT 1 FROM run_jobs l JOIN watches w ON w.run_id = l.run_id WHERE l.job_id = j.id AND w.id = :watch_id)
-        AND NOT EXISTS (SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id
-            AND (EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id AND w.ended_at IS NULL)
-                OR (r.finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id))))
-    """,
-)
-_UNLINK = Statement("job_id", "DELETE FROM run_jobs WHERE job_id = :job_id")
-_CANCEL = Statement("job_id", "DELETE FROM jobs WHERE id = :job_id AND state IN ('waiting', 'ready')")
 
 _DUE = Statement(
     "now",
@@ -163,7 +150,7 @@ def take_over(connection: Connection, watches: Sequence[Watch], now: Moment) -> 
                 wanted[key] = (watch, place)
     rows = {(row[1], row[2], row[3]): row for row in _IN_FORCE.all(connection)}
     added = [key for key in wanted if key not in rows]
-    ended = [rows[key][0] for key in rows if key not in wanted]
+    ended = [(rows[key][0], key[0]) for key in rows if key not in wanted]
     changed = []
     for key, (watch, place) in wanted.items():
         row = rows.get(key)
@@ -172,11 +159,10 @@ def take_over(connection: Connection, watches: Sequence[Watch], now: Moment) -> 
             changed.append((row[0], watch.every, watch.fastest_s, place, *dates))
     _ADD.many(connection, [_added(key, *wanted[key], now) for key in added])
     _CHANGE.many(connection, changed)
-    _END.many(connection, [(watch_id, now.text) for watch_id in ended])
-    left = {int(row[0]) for watch_id in ended for row in _LEFT.all(connection, (watch_id,))}
-    _UNLINK.many(connection, [(job_id,) for job_id in sorted(left)])
-    _CANCEL.many(connection, [(job_id,) for job_id in sorted(left)])
-    return Taken(len(added), len(changed), len(ended), len(left))
+    _END.many(connection, [(watch_id, now.text) for watch_id, _ in ended])
+    in_force = {parse_target(key[0]) for key in wanted}
+    cancelled = cancel_jobs(connection, [(row, parse_target(target)) for row, target in ended], in_force, now)
+    return Taken(len(added), len(changed), len(ended), cancelled)
 
 
 def is_due(connection: Connection, now: Moment) -> bool:

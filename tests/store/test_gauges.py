@@ -8,8 +8,9 @@ import pytest
 
 from harvester.store import buckets
 from harvester.store.buckets import Bucket, Pace
-from harvester.store.gauges import INCOMPLETE_EVERY_S, WORKING_S, BudgetGauge, Gauges, Overdue, read_gauges
+from harvester.store.gauges import INCOMPLETE_EVERY_S, BudgetGauge, Gauges, Overdue, read_gauges
 from harvester.store.moment import Moment
+from harvester.store.processes import SEEN_S
 from tests.store.clocks import NOW
 from tests.store.database import Database
 
@@ -207,7 +208,7 @@ def test_events_on_their_way_are_counted_by_state(db: Database) -> None:
 
 
 def test_a_process_that_said_nothing_for_long_is_not_at_work(db: Database) -> None:
-    rows = [("a", "run", -1), ("b", "backfill", 1 - WORKING_S), ("c", "backfill", -WORKING_S), ("d", "backfill", 0)]
+    rows = [("a", "run", -1), ("b", "backfill", -SEEN_S), ("c", "backfill", -SEEN_S - 1), ("d", "backfill", 0)]
     write(
         db,
         "INSERT INTO processes (owner, command, version, started_at, seen_at) VALUES (?, ?, '1', '2026-11-20T16:00:00Z', ?)",

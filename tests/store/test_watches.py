@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 
 from harvester.clock import instant, seconds_of
-from harvester.jobs import Args, NewJob, manifest
+from harvester.jobs import Args, NewJob, manifest, repository, tags_page
 from harvester.policy import LayerPolicy, TagPolicy
 from harvester.request import Request
 from harvester.store import queue, runs, watches
@@ -113,6 +113,44 @@ def test_what_is_no_longer_watched_is_not_asked_for_and_keeps_its_rows(db: Datab
     assert db.all("SELECT target, next_check_at FROM watches WHERE ended_at IS NOT NULL") == [("acme/*", None)]
     finish_all(db, MIDNIGHT + 10)
     assert begin(db, MIDNIGHT + 10 * DAY_S)[0].group.targets[0].subject == "other/d"
+
+
+def test_one_of_several_that_are_watched_alike_is_no_longer_asked_for(db: Database) -> None:
+    alike = [{"target": f"acme/{name}"} for name in ("a", "b")]
+    take_over(db, MIDNIGHT, *alike, {"target": "other/c"})
+    begin(db, MIDNIGHT)
+    with db.engine.begin() as connection:
+        # As the list of the namespace brings them, and a look at each.
+        run = db.all("SELECT run_id FROM watches WHERE target = 'acme/a'")[0][0]
+        found = [repository(Args(subject=f"acme/{name}", updated="2026-11-20T00:00:00Z")) for name in ("a", "b")]
+        queue.enqueue(connection, found, Moment.of(MIDNIGHT), runs=[run], fresh_after=instant(MIDNIGHT))
+        looks = [repository(Args(subject=f"acme/{name}", depth="look")) for name in ("a", "b")]
+        queue.enqueue(connection, looks, Moment.of(MIDNIGHT), runs=(), fresh_after=instant(MIDNIGHT))
+    assert take_over(db, MIDNIGHT + 5, alike[1], {"target": "other/c"}).cancelled == 2
+    assert not db.all("SELECT key FROM jobs WHERE key LIKE '%acme/a:%'")
+    assert len(db.all("SELECT key FROM jobs WHERE key LIKE '%acme/b:%'")) == 2
+    assert take_over(db, MIDNIGHT + 6, {"target": "other/c"}, {"target": "acme/"}).cancelled <= 1, (
+        "all of them are covered"
+    )
+    assert len(db.all("SELECT key FROM jobs WHERE key LIKE 'repository:acme/b:%'")) == 2
+
+
+def test_a_walk_that_nobody_wants_the_rest_of_ends_as_a_decision(db: Database) -> None:
+    take_over(db, MIDNIGHT, {"target": "acme/a"})
+    begin(db, MIDNIGHT)
+    page = tags_page(Args(subject="acme/a", page=2))
+    with db.engine.begin() as connection:
+        run = db.all("SELECT run_id FROM watches")[0][0]
+        queue.enqueue(connection, [page], Moment.of(MIDNIGHT), runs=[run], fresh_after=instant(MIDNIGHT))
+        connection.exec_driver_sql(
+            "INSERT INTO listings (kind, subject, started_at, rows, is_complete, refused, walk_key) VALUES"
+            " ('tags', 'acme/a', ?, 100, 0, 0, ?)",
+            (instant(MIDNIGHT), page.key.rpartition(":")[0]),
+        )
+    assert db.all("SELECT stop_reason FROM v_incomplete") == [("open",)]
+    take_over(db, MIDNIGHT + 5, {"target": "other/c"})
+    assert db.all("SELECT stop_reason, is_complete FROM listings") == [("policy", 0)]
+    assert db.all("SELECT stop_reason FROM v_incomplete") == []
 
 
 def test_what_another_run_wants_too_is_not_cancelled(db: Database) -> None:

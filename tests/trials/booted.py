@@ -222,9 +222,11 @@ def sign_in(guest: Guest) -> None:
     token = "/etc/harvester/dockerhub-token"
     guest.expect("the account cannot read the file", "denied" in guest.run(f"runuser -u harvester -- cat {token}"))
     guest.expect("the journal has no token", TOKEN not in guest.run("journalctl --no-pager -o cat", is_shown=False))
-    guest.run(f"mv {token} /root/; systemctl restart harvester.service; systemctl show harvester.service -p {STATE}")
+    guest.run(
+        f"mv {token} {token}.aside; systemctl restart harvester.service; systemctl show harvester.service -p {STATE}"
+    )
     guest.expect("without the file it does not start", "ExecMainStatus=243" in guest.state())
-    guest.run(f"mv /root/dockerhub-token {token}; systemctl restart harvester.service")
+    guest.run(f"mv {token}.aside {token}; systemctl restart harvester.service")
 
 
 def readers(guest: Guest) -> None:
