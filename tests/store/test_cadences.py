@@ -1,106 +1,17 @@
-"""Which repositories are watched, what looks have shown of them, and when each is looked at next."""
+"""Which repositories are covered by watches, what looks have shown of them, and how often each is looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
-from harvester.clock import instant, seconds_of
 from harvester.records import Absent
-from harvester.store import cadences, looks
-from harvester.store.cadences import Replanned, Step
-from harvester.store.looks import Look
+from harvester.store import cadences
 from tests.store.clocks import DAY, NOW
 from tests.store.database import Database
 from tests.store.makers import seen, step
-
-HOUR = 3600
-A_LOT = 3.0
-"""Requests per second that the Hub allows."""
-
-
-class Watched:
-    """A database with watches; what a scheduler does to them, by one short call each."""
-
-    def __init__(self, db: Database) -> None:
-        self.db = db
-
-    def watch(
-        self, target: str, *, every: int = DAY, fastest: int = 2 * HOUR, layers: str = "latest", **more: Any
-    ) -> int:
-        columns = {
-            "target": target,
-            "tags": "all",
-            "layers": layers,
-            "every_s": every,
-            "fastest_s": fastest,
-            "place": 0,
-        }
-        columns |= {"since": self.db.now.text} | more
-        marks = ", ".join("?" for _ in columns)
-        self.db.run(f"INSERT INTO watches ({', '.join(columns)}) VALUES ({marks})", *columns.values())
-        return int(self.db.value("SELECT max(id) FROM watches"))
-
-    def see(self, *names: str, age: float | None = 100 * DAY, **more: Any) -> None:
-        """A sight of repositories whose last push is that old."""
-        updated = None if age is None else instant(self.db.clock.time() - age)
-        self.db.keep(*(seen(name, last_updated=updated, **more) for name in names))
-
-    def cover(self) -> int:
-        return self._do(cadences.cover)
-
-    def observe(self) -> int:
-        return self._do(lambda c: cadences.observe(c, self.db.now))
-
-    def replan(self, per_s: float = A_LOT) -> Replanned:
-        with self.db.reader.begin() as connection:
-            found = cadences.replan(connection, self.db.now, per_s)
-        self._all(found.steps)
-        return found
-
-    def due(self, most: int = 100) -> list[Look]:
-        with self.db.engine.begin() as connection:
-            return looks.due_looks(connection, self.db.now, most)
-
-    def covered(self) -> dict[str, int]:
-        sql = "SELECT r.full_name, c.watch_id FROM cadences c JOIN repositories r ON r.id = c.repository_id ORDER BY 1"
-        return {str(name): int(watch) for name, watch in self.db.all(sql)}
-
-    def habit(self, name: str) -> tuple[float, float, float]:
-        checks, changes, observed = self.db.one(
-            "SELECT checks, changes, observed_s FROM cadences c JOIN repositories r ON r.id = c.repository_id"
-            " WHERE full_name = ?",
-            name,
-        )
-        return float(checks), float(changes), float(observed)
-
-    def interval(self, name: str) -> int:
-        return int(
-            self.db.value(
-                "SELECT interval_s FROM cadences c JOIN repositories r ON r.id = c.repository_id WHERE full_name = ?",
-                name,
-            )
-        )
-
-    def in_s(self, name: str) -> int | None:
-        """Seconds until the next look between passes."""
-        found = self.db.value("SELECT next_check_at FROM repositories WHERE full_name = ?", name)
-        return None if found is None else seconds_of(found) - int(self.db.clock.time())
-
-    def _do(self, read: Callable[[Connection], Iterable[Step]]) -> int:
-        with self.db.reader.begin() as connection:
-            steps = list(read(connection))
-        return self._all(steps)
-
-    def _all(self, steps: Iterable[Step]) -> int:
-        rows = 0
-        for one in steps:
-            with self.db.engine.begin() as connection:
-                rows += one(connection)
-        return rows
+from tests.store.watched import HOUR, Watched
 
 
 @pytest.fixture
@@ -360,20 +271,6 @@ def test_a_namespace_in_which_one_changes_is_looked_at_by_that_one(watched: Watc
     assert [str(look.target) for look in watched.due()] == ["a/young"]
 
 
-def test_looks_that_are_due_in_a_namespace_are_one_look_at_its_list_where_that_is_less(
-    watched: Watched, db: Database
-) -> None:
-    watched.see(*(f"a/r{n}" for n in range(101)), age=HOUR)
-    watched.watch("a/*")
-    watched.cover()
-    for due, expected in ((2, ["a/r0", "a/r1"]), (3, ["a/*"])):
-        db.run("UPDATE cadences SET interval_s = ?", HOUR)
-        db.run("UPDATE repositories SET next_check_at = ?", db.in_s(5 * HOUR))
-        db.run(f"UPDATE repositories SET next_check_at = ? WHERE id <= {due}", db.in_s(-60))
-        assert [str(look.target) for look in watched.due()] == expected
-        assert db.value("SELECT count(*) FROM repositories WHERE next_check_at = ?", db.in_s(5 * HOUR)) == 101 - due
-
-
 def test_looks_cost_no_more_than_the_passes_leave(watched: Watched, db: Database) -> None:
     watched.see(*(f"a/r{n}" for n in range(200)), age=HOUR)
     for n in range(200):
@@ -427,106 +324,6 @@ def test_another_every_takes_effect(watched: Watched, db: Database) -> None:
         db.run("UPDATE watches SET every_s = ?, fastest_s = ?", every, HOUR)
         watched.replan(1 / every)
         assert watched.interval("a/one") == every
-
-
-# What is due.
-
-
-def test_due_looks_come_once_with_their_policies_and_the_next_date_is_set(watched: Watched, db: Database) -> None:
-    watched.see("a/one", age=HOUR)
-    watch = watched.watch("a/*", layers="all")
-    watched.cover()
-    watched.replan()
-    assert watched.due() == []
-    interval = watched.interval("a/one")
-    db.clock.advance(int(1.2 * interval))
-    [look] = watched.due()
-    assert (look.target.subject, look.tags, look.layers, look.interval_s, look.watch_id) == (
-        "a/one",
-        "all",
-        "all",
-        interval,
-        watch,
-    )
-    assert watched.due() == []
-    following = watched.in_s("a/one")
-    assert following is not None
-    assert 0.89 * interval < following < 1.11 * interval
-
-
-def test_the_most_overdue_by_their_own_interval_come_first(watched: Watched, db: Database) -> None:
-    watched.see("a/slow", "a/quick", "a/gone", age=HOUR)
-    for name in ("a/slow", "a/quick", "a/gone"):
-        watched.watch(name)
-    watched.cover()
-    watched.replan()
-    db.clock.advance(DAY)
-    for name, interval, late in (("a/slow", 10 * HOUR, 2 * HOUR), ("a/quick", 2 * HOUR, HOUR), ("a/gone", HOUR, HOUR)):
-        repository = db.value("SELECT id FROM repositories WHERE full_name = ?", name)
-        db.run("UPDATE cadences SET interval_s = ? WHERE repository_id = ?", interval, repository)
-        db.run("UPDATE repositories SET next_check_at = ? WHERE id = ?", db.in_s(-late), repository)
-    db.run("UPDATE repositories SET gone_at = ? WHERE full_name = 'a/gone'", db.now.text)
-    assert [(look.target.subject, look.late_s) for look in watched.due(1)] == [("a/quick", HOUR)]
-    assert [look.target.subject for look in watched.due(5)] == ["a/slow"]
-
-
-def test_a_pass_that_comes_soon_takes_the_turn(watched: Watched, db: Database) -> None:
-    watched.see("a/one", age=HOUR)
-    watched.watch("a/*")
-    watched.cover()
-    watched.replan()
-    interval = watched.interval("a/one")
-    db.clock.advance(2 * interval)
-    db.run("UPDATE watches SET next_check_at = ?", db.in_s(1.2 * interval))
-    assert len(watched.due()) == 1
-    following = watched.in_s("a/one")
-    assert following is not None
-    assert 2.09 * interval < following < 2.31 * interval
-
-
-@pytest.mark.parametrize("jump", [-400 * DAY, -2 * HOUR, 2 * HOUR, 400 * DAY])
-def test_a_clock_that_jumps_makes_no_burst_and_loses_no_look(watched: Watched, db: Database, jump: int) -> None:
-    watched.see("a/one", "a/two", age=HOUR)
-    watched.watch("a/*")
-    watched.cover()
-    watched.replan()
-    db.clock.set_wall(db.clock.time() + jump)
-    intervals = max(watched.interval("a/one"), watched.interval("a/two"))
-    watched.observe()
-    watched.replan()
-    total = len(watched.due())
-    assert total <= 2, "each once at the most"
-    for name in ("a/one", "a/two"):
-        due = watched.in_s(name)
-        if due is not None:
-            assert due <= 3 * max(intervals, watched.interval(name))
-    assert watched.due() == []
-
-
-def test_a_date_that_a_clock_set_ahead_is_brought_back(watched: Watched, db: Database) -> None:
-    watched.see("a/one", age=HOUR)
-    watched.watch("a/*")
-    watched.cover()
-    watched.replan()
-    interval = watched.interval("a/one")
-    db.run("UPDATE repositories SET next_check_at = ?", db.in_s(400 * DAY))
-    watched.replan()
-    due = watched.in_s("a/one")
-    assert due is not None
-    assert due <= 1.1 * interval
-
-
-def test_a_name_registered_anew_is_looked_at_again(watched: Watched, db: Database) -> None:
-    watched.see("a/one", age=HOUR, date_registered="2020-01-01T00:00:00Z")
-    watched.watch("a/*")
-    watched.cover()
-    watched.replan()
-    db.clock.advance(HOUR)
-    watched.see("a/one", age=60, date_registered="2026-11-20T16:59:00Z")
-    assert watched.in_s("a/one") is None
-    watched.observe()
-    watched.replan()
-    assert watched.in_s("a/one") is not None
 
 
 # What is written in steps.
