@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +22,8 @@ def command(test: str | None, retry_dead: bool, database: str | None, config: st
 
     Ends with 1 when something stayed back or was given up; it stays in the outbox.
     """
+    import asyncio
+
     from harvester import config as configuration
     from harvester import log
     from harvester.errors import ConfigError

@@ -209,6 +209,24 @@ def compare_memory(world: World) -> None:
     _say(f"the large crawl's peak is {peaks[1] / peaks[0]:.2f} times the small one's")
 
 
+def compare_start(repeat: int) -> None:
+    """Print the CPU time of `harvester --help` and of an interpreter that runs nothing."""
+    for what, arguments in (("interpreter alone", ["-c", "pass"]), ("harvester --help", ["-m", "harvester", "--help"])):
+        found = sorted(_process_ms(arguments) for _ in range(repeat))
+        _say(
+            f"{what:18s} {statistics.median(found):6.1f} CPU ms, median of {repeat} ({found[0]:.1f} to {found[-1]:.1f})"
+        )
+
+
+def _process_ms(arguments: list[str]) -> float:
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise BenchmarkError(f"{' '.join(arguments)} ended with {process.returncode}")
+    return (usage.ru_utime + usage.ru_stime) * 1000
+
+
 _HEAD = "program    requests  seconds  CPU ms/request  less start-up  CPU ms/100 tags  tags/s  peak MB"
 
 
@@ -252,10 +270,13 @@ def main() -> None:
     parser.add_argument("--tags-per-repository", type=int, help="the same for every repository")
     parser.add_argument("--gzip", action="store_true", help="the server compresses")
     parser.add_argument("--memory", action="store_true", help=f"peak memory at {SMALL} and {LARGE} repositories")
+    parser.add_argument("--start", action="store_true", help="what `harvester --help` costs, and nothing else")
     options = parser.parse_args()
     world = World(options.repositories, options.page_rows, options.tags_per_repository, options.gzip)
     try:
-        if options.memory:
+        if options.start:
+            compare_start(max(options.repeat, 20))
+        elif options.memory:
             compare_memory(world)
         else:
             compare(world, options.repeat)

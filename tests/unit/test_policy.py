@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from harvester.errors import ConfigError
 from harvester.policy import LONGEST, LayerPolicy, TagPolicy
+from tests.calls import calls_of
 
 TAGS = st.text(alphabet="abcdefgh0123._-", min_size=1, max_size=12)
 GLOBS = st.text(alphabet="abcd01.-*?[]!^", min_size=1, max_size=10)
@@ -279,15 +279,15 @@ def test_reading_a_policy_raises_nothing_but_config_error_and_round_trips(newest
 @pytest.mark.parametrize(
     "text", ["*-alpine*", r"re:\d+\.\d+(\.\d+)?", "semver:>=7.2 <20", "newest:50,semver:>=7.2 <20 -alpine*"]
 )
-def test_two_hundred_thousand_names_take_well_under_a_second(text: str) -> None:
+def test_a_name_costs_a_handful_of_calls(text: str) -> None:
     policy = TagPolicy.parse(text)
     names = [
         f"{n % 30}.{n % 17}.{n % 91}{suffix}" for n in range(50_000) for suffix in ("", "-alpine3.19", "-rc1", "_x")
     ]
-    before = time.process_time()
-    wanted = sum(map(policy.wants, names))
-    assert time.process_time() - before < 1
-    assert 0 < wanted < len(names)
+    wanted: list[str] = []
+    calls = calls_of(lambda: wanted.extend(filter(policy.wants, names)))
+    assert 0 < len(wanted) < len(names)
+    assert calls < 5 * len(names)
 
 
 def test_the_defaults_are_all_tags_and_the_layers_of_latest() -> None:
