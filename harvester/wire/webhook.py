@@ -18,8 +18,8 @@ from harvester.wire.transport import Transport
 TOTAL_S = 20.0
 """On the network for one event."""
 
-_NEVER = frozenset({400, 401, 403, 404, 410, 413, 422})
-"""Answers that will be the same however often one asks."""
+_NEVER = frozenset({400, 413, 422})
+"""Answers that refuse this event. Others speak of the address or of who asks (401, 403, 404, 410), which an operator sets right."""
 
 
 def signature(key: bytes, body: bytes, seconds: int) -> str:
