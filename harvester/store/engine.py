@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ CHECKPOINT_PAGES = 4000
 _LOG = "log"
 """Where a connection remembers which file its log is."""
 
+_MAY_BE_OURS = """
+    SELECT COALESCE(SUM(name <> 'alembic_version'), 0) = 0 OR SUM(name IN ('alembic_version', 'repositories')) = 2
+    FROM sqlite_master WHERE type = 'table'
+"""
+"""Whether the file holds nothing yet, or what this program has made."""
+
 _WAL_VERSION_AT = 19
 """Byte of the file's head that is 2 when readers need the WAL and its index."""
 
@@ -48,6 +55,10 @@ def database_url(database: str) -> URL:
         raise ConfigError("the database is neither a path nor a database URL (`sqlite:///FILE`)") from error
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise ConfigError(f"a {url.get_backend_name()} database is not supported; use a path or `sqlite:///FILE`")
+    if url.get_backend_name() == "sqlite" and (url.host or url.query):
+        raise ConfigError(
+            "the URL of an SQLite database holds its path and nothing else: `sqlite:///FILE`, or the path alone"
+        )
     return url
 
 
@@ -68,8 +79,7 @@ def open_reader(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return _create(url)
     path = Path(url.database or "")
-    if not path.is_file():
-        raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one")
+    _check_kind(path)
     # In this order: a look at the file may leave an index beside it.
     _check_folder(path)
     _check_file(path)
@@ -129,6 +139,20 @@ def _create_file(url: URL) -> None:
     _check_file(path)
 
 
+def _check_kind(path: Path) -> None:
+    """Raise `ConfigError` where there is no plain file, with the reason."""
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"there is no database at {path}; `harvester backfill TARGET` creates one") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the database at {path}: {error.strerror or error}") from error
+    raise ConfigError(
+        f"there is no database at {path}, but {'a folder' if path.is_dir() else 'no plain file'}; name a file"
+    )
+
+
 def _touch(path: Path) -> None:
     """Create the file, readable by its owner only, unless it is there. Raises `OSError`, also where it may not be written."""
     try:
@@ -137,8 +161,18 @@ def _touch(path: Path) -> None:
         # Not opened to see whether it may be: see `_check_file`.
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not stat.S_ISREG(_mode_behind(path)):
+            raise OSError(errno.EINVAL, "it is no plain file") from None
         if not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
+def _mode_behind(path: Path) -> int:
+    """The mode of what is there, behind links. Raises `OSError`."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, f"it is a link to {os.readlink(path)}, which is not there") from None
 
 
 def _check_file(path: Path) -> None:
@@ -198,7 +232,12 @@ def _pragmas(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Where two processes switch a new file at one time, SQLite refuses one of them at once, whatever the time-out."""
+    """Where two processes switch a new file at one time, SQLite refuses one of them at once, whatever the time-out.
+
+    The mode stays with the file: that of another program, which is refused in a moment, keeps its own.
+    """
+    if not connection.execute(_MAY_BE_OURS).fetchone()[0]:
+        return
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from harvester.errors import ConfigError, StoreUnusable
+from harvester.errors import ConfigError, SchemaMismatch, StoreUnusable
+from harvester.store import migrate
 from harvester.store.engine import database_url, open_reader, open_writer
 from tests.store.database import Database
 from tests.store.holding import opened_and_closed
@@ -37,6 +40,61 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Is a directory"):
         open_writer(database_url(str(tmp_path)))
     assert text.read_text().startswith("These are notes")
+
+
+def test_what_is_no_plain_file_is_named_as_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("disk/harvester.db")
+    for opening, name, says in (
+        (open_writer, "pipe", "it is no plain file"),
+        (open_reader, "pipe", "no plain file; name a file"),
+        (open_reader, ".", "a folder; name a file"),
+        (open_writer, "link", "it is a link to disk/harvester.db, which is not there"),
+        (open_reader, "link", "there is no database at"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            opening(database_url(str(tmp_path / name)))
+
+
+def test_a_folder_that_nobody_may_look_into_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: Path, **_: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    # Whoever runs the tests may be allowed everything.
+    monkeypatch.setattr(Path, "stat", forbidden)
+    with pytest.raises(ConfigError, match=r"cannot read the database at .*harvester\.db: Permission denied$"):
+        open_reader(database_url(str(tmp_path / "harvester.db")))
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x.db?mode=ro", "sqlite://host/x.db"])
+def test_an_sqlite_url_is_a_path_and_nothing_else(url: str) -> None:
+    with pytest.raises(ConfigError, match="holds its path and nothing else"):
+        database_url(url)
+
+
+@pytest.mark.parametrize("tables", [("cookies",), ("alembic_version", "cookies")])
+def test_the_file_of_another_program_keeps_its_mode(tmp_path: Path, tables: tuple[str, ...]) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        for name in tables:
+            connection.execute(f"CREATE TABLE {name} (version_num TEXT)")
+    before = path.read_bytes()
+    engine = open_writer(database_url(str(path)))
+    with pytest.raises(SchemaMismatch):
+        migrate.upgrade(engine)
+    engine.dispose()
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["other.db"]
+
+
+def test_a_database_of_ours_is_switched_whatever_mode_it_has(tmp_path: Path, template: Path) -> None:
+    path = Path(shutil.copyfile(template, tmp_path / "restored.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    engine = open_writer(database_url(str(path)))
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+    engine.dispose()
 
 
 def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
