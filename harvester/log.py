@@ -32,7 +32,9 @@ def configure(*, form: Form | None, is_quiet: bool, is_debug: bool = False) -> N
     A line of JSON is one object and has all that is bound to the job it belongs to; text leaves that out. What would write past
     the log, warnings and threads that fail, goes through it as well where the form is JSON.
     """
-    is_json = form == "json" or (form is None and not sys.stderr.isatty())
+    # Null where the process was started with it closed.
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    is_json = form == "json" or (form is None and not is_terminal)
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -42,7 +44,7 @@ def configure(*, form: Form | None, is_quiet: bool, is_debug: bool = False) -> N
     if is_json:
         shared.insert(0, structlog.contextvars.merge_contextvars)
     renderer: Any = (
-        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=is_terminal)
     )
     level = logging.DEBUG if is_debug else logging.WARNING if is_quiet else logging.INFO
     structlog.configure(

@@ -54,7 +54,7 @@ class Progress:
     _bar: Bar | None = None
 
     def __enter__(self) -> Self:
-        if not self.is_quiet and sys.stderr.isatty():
+        if not self.is_quiet and sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 

@@ -29,6 +29,13 @@ COMMANDS = (
 )
 
 
+_HINTS = {
+    "malformed": "; `harvester db check` looks for damage",
+    "disk is full": "; make room on its disk, and try again",
+}
+"""What to do about a database that failed, by what SQLite says of it."""
+
+
 class _Commands(click.Group):
     """The commands, each loaded from the file of its name."""
 
@@ -80,15 +87,16 @@ def main() -> None:
     except click.exceptions.Abort:
         click.echo("harvester: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of the answer went away; nothing is left to say to it.
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:
+        # A reader that went away is none: click ends with 1 by itself, and has nobody to tell.
+        what = error.filename if error.filename is not None else "the answer cannot be written"
+        click.echo(f"harvester: {what}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "sqlite3")):
             raise
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        hint = "; `harvester db check` looks for damage" if "malformed" in reason else ""
+        hint = next((hint for sign, hint in _HINTS.items() if sign in reason), "")
         click.echo(f"harvester: the database failed: {reason}{hint}", err=True)
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

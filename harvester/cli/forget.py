@@ -47,7 +47,7 @@ def command(target: str, yes: bool, dry_run: bool, database: str | None, config:
         _print(settings, wanted, found, f"{told} would go", as_json=as_json)
         return
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise ConfigError(f"{told} would go; say --yes where nobody can be asked")
         click.confirm(f"{told} will go for good. Remove it?", abort=True, err=True)
     engine = open_writer(database_url(settings.database))

@@ -95,3 +95,18 @@ def test_help_runs_little_of_the_program() -> None:
     assert {"harvester.cli", "harvester.errors"} <= ours, "the list of modules came out"
     above = {name for name in ours if name.count(".") == 1} - {"harvester.cli", "harvester.errors"}
     assert above == set(), "commands load what they need when they run"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_an_answer_that_cannot_be_written_is_a_line_and_not_a_success() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "harvester", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert answer.returncode == 1
+    assert answer.stderr == "harvester: the answer cannot be written: No space left on device\n"

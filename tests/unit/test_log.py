@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -287,3 +288,12 @@ def test_text_leaves_threads_that_fail_to_python(capsys: pytest.CaptureFixture[s
     configure(form="json", is_quiet=False)
     configure(form="console", is_quiet=False)
     assert threading.excepthook is threading.__excepthook__
+
+
+@pytest.mark.parametrize("form", ["json", "console", None])
+def test_a_closed_standard_error_takes_nothing_and_fails_nothing(
+    form: Form | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    configure(form=form, is_quiet=False)
+    structlog.get_logger("harvester.test").error("nobody.hears")
