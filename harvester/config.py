@@ -73,7 +73,11 @@ class Settings:
     @property
     def shown_database(self) -> str:
         """The database for people: without the password that a URL may hold."""
-        return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", self.database)
+        if "://" not in self.database:
+            return self.database
+        # As far as the last sign that may end a password: one that was not escaped holds signs of its own.
+        text = re.sub(r"(://[^:@/]*):.*@", r"\1:***@", self.database)
+        return re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def credentials(settings: Settings, environment: Mapping[str, str] | None = None
     secret = environment.get("DOCKERHUB_TOKEN", "").strip()
     if not secret and settings.token_file:
         try:
-            secret = Path(settings.token_file).read_text(encoding="utf-8").strip()
+            secret = Path(settings.token_file).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise ConfigError(f"cannot read the token file {settings.token_file}: {reason}") from error
@@ -136,6 +140,8 @@ def credentials(settings: Settings, environment: Mapping[str, str] | None = None
         raise ConfigError("DOCKERHUB_USERNAME is set without DOCKERHUB_TOKEN or DOCKERHUB_TOKEN_FILE")
     if settings.username is None:
         raise ConfigError("there is a Docker Hub token but no DOCKERHUB_USERNAME")
+    if not secret.isprintable():
+        raise ConfigError("the Docker Hub token takes one line that can be printed: the token alone")
     return settings.username, secret
 
 
@@ -151,12 +157,13 @@ class _File:
         self.name = file or DEFAULT_FILE
         self._text = ""
         self._tree: dict[str, Any] = {}
-        if file is None and not Path(self.name).is_file():
+        if file is None and not os.path.isfile(self.name):
             return
         raw = b""
         try:
             raw = Path(self.name).read_bytes()
-            self._text = raw.decode("utf-8").replace("\r\n", "\n")
+            # Some editors begin a file with a mark that is no part of its text.
+            self._text = raw.decode("utf-8-sig").replace("\r\n", "\n")
             # With a line end more, what is wrong in the last line has a place too.
             self._tree = tomllib.loads(f"{self._text}\n")
         except OSError as error:
@@ -262,7 +269,10 @@ def _contact(value: Any) -> str:
 
 
 def _base(value: Any) -> str:
-    return web_address(value).rstrip("/")
+    text = web_address(value)
+    if "?" in text or "#" in text:
+        raise ValueError("takes an address without `?` and `#`: paths are put behind it")
+    return text.rstrip("/")
 
 
 def _per_minute(value: Any) -> int:

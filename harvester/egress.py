@@ -55,6 +55,8 @@ def egress_routes(value: Any) -> tuple[Egress, ...]:
         if "name" not in row:
             raise KeyRefused("name", "name: is missing")
         one = Egress(**row)
+        if one.proxy and one.address:
+            raise KeyRefused("address", "address: a way out has a `proxy` or an `address`, not both")
         # Two routes that leave by one address would spend its budget twice.
         key, way = next(((k, v) for k, v in (("proxy", one.proxy), ("address", one.address)) if v), ("name", "plain"))
         for kind, what, mark in (("name", "this name", one.name), (key, "this way out", f"{key} {way.rstrip('/')}")):

@@ -188,7 +188,9 @@ def test_each_comment_of_the_configuration_holds_the_default(toml: str, default:
 def test_all_settings_that_go_together_are_a_valid_file(tmp_path: Path, without: str) -> None:
     file = tmp_path / "harvester.toml"
     text = _LIST.sub(lambda table: "" if table["name"] == without else table[0], CONFIG)
-    file.write_text(uncommented(re.sub(rf"^# {without} = .*$", "", text, flags=re.MULTILINE)), encoding="utf-8")
+    # The setting stands before the tables that have a key of its name.
+    text = re.sub(rf"^# {without} = .*$", "", text, count=1, flags=re.MULTILINE)
+    file.write_text(uncommented(text), encoding="utf-8")
     whole = load(file=str(file), environment={})
     assert getattr(whole, without) == getattr(Settings(), without)
     examples = {row[0] for row in SETTINGS if row[3] is None} | set(LISTS)

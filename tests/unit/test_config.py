@@ -210,6 +210,8 @@ def test_every_unknown_key_is_named_not_just_the_first() -> None:
         ("hub.url", '"http://[::1"'),
         ("hub.url", '"http://hub:port"'),
         ("hub.url", '"http://hub:99999"'),
+        ("hub.url", '"https://hub?page=1"'),
+        ("registry.url", '"https://hub/#top"'),
         ("registry.url", "5000"),
         ("registry.auth_url", '"  "'),
         ("proxy", '"socks5://p"'),
@@ -322,6 +324,14 @@ def test_a_file_that_is_not_toml_is_one_line_that_names_it_and_the_place(folder:
     assert refusal.value.message.isprintable()
 
 
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(folder: Path) -> None:
+    (folder / "marked.toml").write_text("contact = 'a'\nfoo = 1\n", encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match=r"^marked\.toml, line 2: unknown setting `foo`"):
+        load(file="marked.toml", environment={})
+    (folder / "marked").write_text(f"{SECRET}\r\n", encoding="utf-8-sig")
+    assert credentials(Settings(username="anna", token_file="marked"), {}) == ("anna", SECRET)
+
+
 @pytest.mark.parametrize("file", ["missing.toml", "."])
 def test_a_named_file_that_cannot_be_read_is_an_error(file: str) -> None:
     with pytest.raises(ConfigError, match="cannot read the configuration"):
@@ -344,6 +354,27 @@ def test_credentials_come_from_the_environment_or_from_the_named_file() -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://anna:{SECRET}@h/x",
+        f"postgresql://anna:a/{SECRET}@h/x",
+        f"postgresql://anna:a@{SECRET}@h/x",
+        f"postgresql://h/x?user=anna&password={SECRET}&sslmode=require",
+        f"postgresql://h/x?sslpassword={SECRET}",
+    ],
+)
+def test_a_database_s_password_is_not_shown(url: str) -> None:
+    shown = Settings(database=url).shown_database
+    assert SECRET not in shown
+    assert "***" in shown
+    assert shown.startswith("postgresql://")
+
+
+def test_a_path_is_shown_as_it_is() -> None:
+    assert Settings(database="a:b@c?password=d.db").shown_database == "a:b@c?password=d.db"
+
+
+@pytest.mark.parametrize(
     ("settings", "environment", "says"),
     [
         (Settings(username="anna"), {}, "DOCKERHUB_TOKEN"),
@@ -353,12 +384,15 @@ def test_credentials_come_from_the_environment_or_from_the_named_file() -> None:
         (Settings(username="anna", token_file="."), {}, "cannot read the token file"),
         (Settings(username="anna", token_file="empty"), {}, "empty"),
         (Settings(username="anna", token_file="binary"), {}, "not text"),
+        (Settings(username="anna", token_file="two"), {}, "takes one line"),
+        (Settings(username="anna"), {"DOCKERHUB_TOKEN": f"{SECRET}\0x"}, "takes one line"),
     ],
 )
 def test_half_a_credential_is_an_error_that_says_which_half(
     folder: Path, settings: Settings, environment: dict[str, str], says: str
 ) -> None:
     (folder / "empty").write_text("\n")
+    (folder / "two").write_text(f"# the token\n{SECRET}\n")
     (folder / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
     with pytest.raises(ConfigError, match=says) as refusal:
         credentials(settings, environment)

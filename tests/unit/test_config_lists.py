@@ -75,13 +75,13 @@ def test_ways_out_are_read_in_the_order_of_the_file() -> None:
         'name = "direct"',
         'name = "site-2"\nproxy = "http://anna:pw@p:3128"',
         'name = "3"\naddress = "192.0.2.7"',
-        'name = "six"\naddress = "2001:DB8:0::1"\nproxy = "https://q"',
+        'name = "six"\naddress = "2001:DB8:0::1"',
     )
     assert loaded(text).egress == (
         Egress(name="direct"),
         Egress(name="site-2", proxy="http://anna:pw@p:3128"),
         Egress(name="3", address="192.0.2.7"),
-        Egress(name="six", address="2001:db8::1", proxy="https://q"),
+        Egress(name="six", address="2001:db8::1"),
     )
 
 
@@ -95,6 +95,10 @@ def test_the_name_of_a_way_out_is_short_and_plain(name: str) -> None:
     ("table", "says"),
     [
         ('proxy = "http://p"', "[[egress]] 1: name: is missing"),
+        (
+            'name = "a"\nproxy = "http://p"\naddress = "::1"',
+            "[[egress]] 1: address: a way out has a `proxy` or an `address`, not both",
+        ),
         ("", "[[egress]] 1: name: is missing"),
         ("name = 3", "[[egress]] 1: name: takes 1 to 32"),
         ('name = "a"\nproxy = "socks5://p"', "[[egress]] 1: proxy: takes the address of an http or https proxy"),
@@ -122,7 +126,7 @@ def test_what_is_wrong_with_a_way_out_is_said_with_its_place(table: str, says: s
     [
         ('name = "a"\naddress = "::1"', "this name is that of [[egress]] 1"),
         ('name = "b"\nproxy = "http://p:1"', "this way out is that of [[egress]] 1"),
-        ('name = "b"\nproxy = "http://p:1/"\naddress = "::1"', "this way out is that of [[egress]] 1"),
+        ('name = "b"\nproxy = "http://p:1/"', "this way out is that of [[egress]] 1"),
         ('name = "b"\naddress = "2001:DB8::0:1"', "this way out is that of [[egress]] 2"),
         ('name = "b"', "this way out is that of [[egress]] 3"),
     ],
