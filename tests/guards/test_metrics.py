@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,18 @@ def test_every_rule_has_an_expression_a_severity_a_summary_and_what_to_do() -> N
 def test_a_rule_shows_labels_only_that_its_expression_leaves() -> None:
     for rule, expression in zip(rules(), expressions_of_rules(), strict=True):
         assert complaints(expression, rule) == [], rule.splitlines()[0]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_rules_fire_when_they_should_and_are_quiet_otherwise(tmp_path: Path) -> None:
+    program = shutil.which("promtool") or ""
+    shutil.copy(CHECKOUT / "deploy" / "alerts.yml", tmp_path)
+    shutil.copy(Path(__file__).with_name("alerts_test.yml"), tmp_path)
+    for arguments in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+        done = subprocess.run(
+            [program, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("panel", list(panels()), ids=lambda panel: panel["title"])
