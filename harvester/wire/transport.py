@@ -213,8 +213,7 @@ class Transport:
             if response is None or not call.is_foreign:
                 raise Unavailable(f"no whole answer within {self._total_s:.0f} s", url=at, budget=budget) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            reason = "" if isinstance(error, httpx.ProxyError) else str(error)
-            reason = reason or type(error).__name__
+            reason = _of_proxy(error) if isinstance(error, httpx.ProxyError) else str(error) or type(error).__name__
             raise Unreachable(f"no connection{self._by_route}: {reason}", url=at, budget=budget) from None
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             # The library's text may quote a header of the request, so only its kind is told.
@@ -385,6 +384,14 @@ def _try_address(address: str) -> None:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def _of_proxy(error: httpx.ProxyError) -> str:
+    """What a proxy said, by its status alone: the words after it are a stranger's."""
+    status = str(error)[:3]
+    if status == "407":
+        return "the proxy wants another user name and password than it was given (407)"
+    return f"the proxy refused ({status})" if status.isdecimal() and status.isascii() else "the proxy failed"
 
 
 def _target(url: str, answer: Answer, call: Call) -> str:

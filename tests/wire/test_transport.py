@@ -142,6 +142,23 @@ async def test_faults_of_the_connection(
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("407 hush-hush", "the proxy wants another user name and password than it was given (407)"),
+        ("502 hush-hush", "the proxy refused (502)"),
+        ("hush-hush", "the proxy failed"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_named_with_its_status_alone(
+    transport: Transport, far_end: FarEnd, said: str, told: str
+) -> None:
+    far_end.on(f"GET {HUB}/v2/x", httpx.ProxyError(said))
+    with pytest.raises(Unreachable) as caught:
+        await transport.send(hub_call())
+    assert caught.value.message == f"no connection: {told}"
+
+
 async def test_a_stalled_answer_ends_with_the_deadline(
     clock: StandingClock, permits: NotedPermits, far_end: FarEnd
 ) -> None:
