@@ -130,6 +130,19 @@ def test_the_default_file_is_read_where_it_is_there_and_another_one_instead_wher
     assert load(file=written('database = "other.db"'), environment={}) == Settings(database="other.db")
 
 
+def test_a_working_directory_that_may_not_be_looked_into_has_no_default_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        if str(path) == "harvester.toml":
+            raise PermissionError(13, "Permission denied", "harvester.toml")
+        return real(path, **options)
+
+    # As for the account of the service in root's home; whoever runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "stat", stat)
+    assert load(environment={}) == Settings()
+
+
 def test_the_processes_own_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARVESTER_CONTACT", "me@example.com")
     monkeypatch.setenv("DOCKERHUB_USERNAME", "anna")
