@@ -6,6 +6,7 @@ Nothing is written but what the limiter notes of the questions that are asked, a
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -114,7 +115,8 @@ def _credential(settings: Settings, credential: tuple[str, str] | ConfigError | 
         yield Finding("ok", "credentials", "none: the far end is asked anonymously")
     else:
         yield Finding("ok", "credentials", f"the far end is asked as {credential[0]}")
-    if settings.token_file is not None and (path := Path(settings.token_file)).is_file():
+    # One that may not be looked at has been named above.
+    if settings.token_file is not None and os.path.isfile(path := Path(settings.token_file)):
         mode = path.stat().st_mode
         if mode & 0o077:
             what = f"the token file {path} can be read by others (mode {mode & 0o777:04o})"

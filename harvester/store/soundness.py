@@ -161,6 +161,9 @@ def _rights(path: Path) -> Iterator[Finding]:
 def _log(path: Path, wal_mb: int) -> Iterator[Finding]:
     log = Path(f"{path}-wal")
     size = log.stat().st_size if log.exists() else 0
+    if wal_mb == 0:
+        # No bound: nothing can be beyond it.
+        return
     if size >= wal_mb * MB:
         yield Finding(
             "error",
@@ -197,6 +200,10 @@ def _room(path: Path, keep_free_mb: int) -> Iterator[Finding]:
 def _backups(path: Path) -> Iterator[Finding]:
     folder = path.absolute().parent / "backups"
     if not folder.is_dir():
+        return
+    if not os.access(folder, os.R_OK | os.X_OK):
+        what = f"{folder} may not be looked into: whether there are any is not known"
+        yield Finding("note", "backups", what, "ask as the account that makes them")
         return
     # `db backup FOLDER` names them so, whatever the database is called.
     found = [one.stat().st_mtime for one in {*folder.glob("harvester-*.db"), *folder.glob(f"{path.stem}-*.db")}]

@@ -109,16 +109,21 @@ def test_a_journal_of_another_mode(doctor: Doctor, db: Database, path: Path) -> 
     assert found(doctor(), "its journal is in the mode `delete`").level == "note"
 
 
-@pytest.mark.parametrize(("wal_mb", "level"), [(0, "error"), (1, "warning"), (100, None)])
-def test_a_log_that_has_grown(doctor: Doctor, db: Database, path: Path, wal_mb: int, level: str | None) -> None:
+@pytest.mark.parametrize(
+    ("wal_mb", "rows", "level"),
+    [(1, 36_000, "error"), (1, 12_000, "warning"), (100, 12_000, None), pytest.param(0, 12_000, None, id="no bound")],
+)
+def test_a_log_that_has_grown(
+    doctor: Doctor, db: Database, path: Path, wal_mb: int, rows: int, level: str | None
+) -> None:
     with db.engine.connect() as holder:
         holder.exec_driver_sql("PRAGMA wal_autocheckpoint = 0")
         holder.exec_driver_sql(
             "INSERT INTO walls SELECT 'tags', 'a' || value, 1, ? FROM json_each(?)",
-            (at(0), str(list(range(12_000)))),
+            (at(0), str(list(range(rows)))),
         )
         holder.commit()
-        assert 500_000 < Path(f"{path}-wal").stat().st_size < 1_000_000
+        assert (Path(f"{path}-wal").stat().st_size > 1_000_000) == (level == "error")
         findings = [one for one in doctor(wal_mb=wal_mb) if "harvester.db-wal has" in one.what]
     assert [one.level for one in findings] == ([level] if level else [])
 
@@ -147,6 +152,17 @@ def test_backups_that_have_ceased(doctor: Doctor, path: Path) -> None:
     old = copy.stat().st_mtime - 3 * DAY
     os.utime(copy, (old, old))
     assert found(doctor(), "is 72 h old").level == "warning"
+
+
+def test_backups_that_may_not_be_looked_at_are_not_said_to_be_none(
+    doctor: Doctor, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = path.parent / "backups"
+    folder.mkdir()
+    real = os.access
+    # Whoever runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "access", lambda at, mode: at != folder and real(at, mode))
+    assert found(doctor(), "may not be looked into").level == "note"
 
 
 def test_backups_of_a_database_of_another_name(path: Path) -> None:
