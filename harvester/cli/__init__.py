@@ -89,7 +89,7 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         # A reader that went away is none: click ends with 1 by itself, and has nobody to tell.
-        what = error.filename if error.filename is not None else "the answer cannot be written"
+        what = error.filename if error.filename is not None else "reading or writing failed"
         click.echo(f"harvester: {what}: {error.strerror or error}", err=True)
         sys.exit(1)
     except Exception as error:

@@ -109,4 +109,4 @@ def test_an_answer_that_cannot_be_written_is_a_line_and_not_a_success() -> None:
             check=False,
         )
     assert answer.returncode == 1
-    assert answer.stderr == "harvester: the answer cannot be written: No space left on device\n"
+    assert answer.stderr == "harvester: reading or writing failed: No space left on device\n"
