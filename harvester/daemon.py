@@ -98,7 +98,11 @@ class Daemon:
     def __post_init__(self) -> None:
         self.vitals = Vitals(self.clock)
         self.metrics = Metrics(self.clock, revision=migrate.HEAD)
-        self.metrics.follow(last_commit=lambda: self.vitals.committed_at, is_ready=self.vitals.why_not_ready)
+        self.metrics.follow(
+            last_commit=lambda: self.vitals.committed_at,
+            is_ready=self.vitals.why_not_ready,
+            stretch=lambda: self.vitals.stretch,
+        )
         self._outcomes, self._far_end = Outcomes(self.clock), FarEnd()
 
     async def serve(self, engine: Engine) -> None:

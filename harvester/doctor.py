@@ -128,7 +128,9 @@ def _store(settings: Settings, clock: Clock, credential: tuple[str, str] | None)
         url = database_url(settings.database)
         reader = open_reader(url)
     except ConfigError as error:
-        yield Finding("error", "database", error.message, "set `database`, or begin one with `harvester backfill`")
+        yield Finding(
+            "error", "database", error.message, "name another one (`database`), or set right what stands there"
+        )
         return
     try:
         if url.get_backend_name() == "sqlite":

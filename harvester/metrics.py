@@ -134,6 +134,12 @@ _UPTIME = Named("harvester_uptime_seconds", "gauge", (), "Since the start.")
 _IDLE = Named("harvester_writer_idle_seconds", "gauge", (), "Since the last commit.")
 _AGE = Named("harvester_gauges_age_seconds", "gauge", (), "Since the gauges were read.")
 _READY = Named("harvester_ready", "gauge", (), "1: `/readyz` says yes; 0: it does not.")
+_STRETCH = Named(
+    "harvester_cadence_stretch",
+    "gauge",
+    (),
+    "By how much every pass is further apart than configured; 1: as configured.",
+)
 _WAL_LIMIT = Named("harvester_wal_limit_bytes", "gauge", (), "`storage.wal_mb` in bytes.")
 _PINNED = Named("harvester_wal_pinned_seconds", "gauge", (), "Since a reader keeps that file from starting over.")
 _CLOSED = Named(
@@ -154,7 +160,7 @@ _OF_THE_PROCESS = (
 METRICS: tuple[Named, ...] = (
     *(_SETTLED, _STORED, _REQUESTS, _FAILURES),
     *_READ,
-    *(_BUILD, _UPTIME, _IDLE, _AGE, _READY, _WAL_LIMIT, _PINNED, _CLOSED, _KEEP_FREE),
+    *(_BUILD, _UPTIME, _IDLE, _AGE, _READY, _STRETCH, _WAL_LIMIT, _PINNED, _CLOSED, _KEEP_FREE),
     *_OF_THE_PROCESS,
 )
 
@@ -179,6 +185,7 @@ class Metrics:
         self._read: tuple[Gauges, float] | None = None
         self._last_commit: Callable[[], float] | None = None
         self._is_ready: Callable[[], str | None] | None = None
+        self._stretch: Callable[[], float] | None = None
         self._bounds: tuple[float, float] | None = None
         self._gate: Gate | None = None
         self._registry = CollectorRegistry()
@@ -201,9 +208,13 @@ class Metrics:
                 self._requests.labels(budget, status)
         self._registry.register(_Now(self._gauges))
 
-    def follow(self, *, last_commit: Callable[[], float], is_ready: Callable[[], str | None]) -> None:
-        """Show these from now on: when the writer committed last, in seconds of the monotonic clock, and what `/readyz` says."""
-        self._last_commit, self._is_ready = last_commit, is_ready
+    def follow(
+        self, *, last_commit: Callable[[], float], is_ready: Callable[[], str | None], stretch: Callable[[], float]
+    ) -> None:
+        """Show these from now on: when the writer committed last, in seconds of the monotonic clock, what `/readyz` says, and by
+        how much cadences are stretched.
+        """
+        self._last_commit, self._is_ready, self._stretch = last_commit, is_ready, stretch
 
     def bound(self, *, wal_bytes: int, free_bytes: int) -> None:
         """Show these bounds of the configuration from now on."""
@@ -244,6 +255,8 @@ class Metrics:
             yield _IDLE, [((), max(0.0, now - self._last_commit()))]
         if self._is_ready is not None:
             yield _READY, [((), self._is_ready() is None)]
+        if self._stretch is not None:
+            yield _STRETCH, [((), self._stretch())]
         if self._bounds is not None:
             yield _WAL_LIMIT, [((), self._bounds[0])]
             yield _KEEP_FREE, [((), self._bounds[1])]

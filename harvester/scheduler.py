@@ -98,7 +98,9 @@ class Scheduler:
         """Set dates anew that a clock which was ahead has left behind, and rows that it stamped with the future."""
         await heal_future(self.writer, self.reader, self.clock, stretch=self.stretch)
         if changed := await self._write(partial(watches.set_right, now=self._now, stretch=self.stretch)):
-            log.warning("watches.dated_anew", watches=changed, reason="their dates lay further off than their cadence")
+            log.warning(
+                "watches.dated_anew", watches=changed, reason="dates were missing, or further off than they can be"
+            )
 
     async def sweep(self) -> None:
         """Begin what is due, and end the runs of which nothing is left."""

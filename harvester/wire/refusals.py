@@ -87,7 +87,7 @@ def refusal(answer: Answer, *, method: str, budgets: tuple[Budget, ...]) -> Refu
     if status == 429:
         return _throttled(answer, kind, budgets)
     if status == 401:
-        return Refusal(known(StaleToken, f"The token was refused: {reason}" if reason else None))
+        return Refusal(known(StaleToken, f"A valid token is wanted: {reason}" if reason else None))
     if status == 403:
         if not kind.is_json:
             message = f"The edge before the far end refuses this client: {reason}" if reason else None

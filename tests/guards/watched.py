@@ -81,6 +81,7 @@ async def main(targets: list[str]) -> None:
         metrics.follow(
             last_commit=lambda: parts.writer.committed_at,
             is_ready=lambda: None if worker.fatal is None else str(worker.fatal),
+            stretch=lambda: 1.0,
         )
         with parts.reader.begin() as connection:
             metrics.show(read_gauges(connection, Moment.of(clock.time())))

@@ -93,7 +93,7 @@ def test_names_are_ours_in_base_units_and_told_once() -> None:
 
 
 def test_what_is_shown_is_what_is_named_with_its_labels_and_kind(metrics: Metrics) -> None:
-    metrics.follow(last_commit=lambda: 0.0, is_ready=lambda: None)
+    metrics.follow(last_commit=lambda: 0.0, is_ready=lambda: None, stretch=lambda: 1.0)
     metrics.bound(wal_bytes=1, free_bytes=2)
     metrics.watch(Gate(database_url("none.db"), ManualClock(), wal_mb=0, keep_free_mb=0))
     metrics.show(WHOLE)
@@ -217,14 +217,16 @@ def test_before_the_first_reading_no_gauge_pretends_to_know(metrics: Metrics) ->
 
 def test_what_changes_by_itself_is_looked_at_when_it_is_shown(metrics: Metrics, clock: ManualClock) -> None:
     ready: list[str | None] = ["starting"]
-    committed = [0.0]
-    metrics.follow(last_commit=lambda: committed[0], is_ready=lambda: ready[0])
+    committed, stretch = [0.0], [1.0]
+    metrics.follow(last_commit=lambda: committed[0], is_ready=lambda: ready[0], stretch=lambda: stretch[0])
     metrics.bound(wal_bytes=1 << 30, free_bytes=5)
     clock.advance(100)
     assert value(metrics, "uptime_seconds") == 100
     assert value(metrics, "writer_idle_seconds") == 100
     assert value(metrics, "ready") == 0
-    ready[0], committed[0] = None, 98.0
+    assert value(metrics, "cadence_stretch") == 1
+    ready[0], committed[0], stretch[0] = None, 98.0, 2.5
+    assert value(metrics, "cadence_stretch") == 2.5
     assert value(metrics, "ready") == 1
     assert value(metrics, "writer_idle_seconds") == 2
     assert value(metrics, "wal_limit_bytes") == 1 << 30

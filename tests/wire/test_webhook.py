@@ -61,11 +61,12 @@ async def test_without_a_key_nothing_is_signed(transport: Transport, clock: Stan
 @pytest.mark.parametrize(
     ("answer", "is_final", "retry_after"),
     [
-        (httpx.Response(404, text="very-secret"), True, 0),
+        (httpx.Response(422, text="very-secret"), True, 0),
+        (httpx.Response(404, text="very-secret"), False, 0),
         (httpx.Response(429, headers={"retry-after": "90"}), False, 90),
         (httpx.Response(429, headers={"retry-after": "-5"}), False, 0),
         (httpx.Response(503, headers={"retry-after": "9999999"}), False, 86_400),
-        (httpx.Response(403, html="<title>very-secret</title>"), True, 0),
+        (httpx.Response(403, html="<title>very-secret</title>"), False, 0),
         (httpx.Response(500, text="very-secret"), False, 0),
         (httpx.Response(308, headers={"location": "https://hooks.example.org/very-secret"}), False, 0),
         (httpx.Response(101), False, 0),

@@ -205,7 +205,7 @@ RIGHTS = (
         name="401-anonymous",
         sent="401 for public data to a request without a token",
         did="never asks it again",
-        seen=gave_up(f"Denied: The token was refused: {EXPIRED['detail']} (401 {TAGS_AT})", TAGS_DENIED),
+        seen=gave_up(f"Denied: A valid token is wanted: {EXPIRED['detail']} (401 {TAGS_AT})", TAGS_DENIED),
         exit_code=1,
         arm=lambda stage: stage.fault(faults.status(401, EXPIRED), TAGS, times=None),
         asked=1,
@@ -251,7 +251,7 @@ RIGHTS = (
         sent="401 of the registry to each new token: no such repository, or no right to it",
         did="one new token for each manifest, never a second try",
         seen=gave_up(
-            "Denied: The token was refused: no (401 /v2/acme/web/manifests/sha256:N)", job="manifest:sha256:N"
+            "Denied: A valid token is wanted: no (401 /v2/acme/web/manifests/sha256:N)", job="manifest:sha256:N"
         ),
         exit_code=1,
         arm=lambda stage: stage.fault(
