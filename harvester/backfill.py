@@ -150,7 +150,7 @@ async def _run(
 
 async def _tidied(parts: Parts, settings: Settings, clock: Clock) -> None:
     """Remove what is left of old runs, so that their jobs are not in the way of this one's."""
-    keep = Keep.of(settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries)
+    keep = Keep.of(settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries, settings.keep_listings)
     current = retention.begin(keep, Moment.of(clock.time()), parts=("jobs", "runs"))
     while not current.is_over:
         current = await parts.writer.call(partial(retention.step, current=current))

@@ -25,6 +25,9 @@ from harvester.watch import Watch, watches
 
 DEFAULT_FILE = "harvester.toml"
 
+LOOKED_BACK_S = 31 * 86_400
+"""Walks of lists stay for so long at the least: forecasts read those of thirty days."""
+
 MOST_TOLD = 20
 """Of what is wrong at once; the rest is counted."""
 
@@ -56,6 +59,8 @@ class Settings:
     """How long observations of a pull count between the first and the last one of a UTC day stay."""
     keep_deliveries: str = "30d"
     """How long what was delivered stays in the outbox."""
+    keep_listings: str = "90d"
+    """How long every walk of a list stays; of older ones some do (`harvester.store.retention`)."""
     wal_mb: int = 1024
     """Megabytes to which the file beside the database may grow while somebody reads; nothing is asked beyond that."""
     keep_free_mb: int = 200
@@ -316,6 +321,15 @@ def _kept(value: Any) -> str:
     return text
 
 
+def _walks_kept(value: Any) -> str:
+    text = _kept(value)
+    if text != "forever" and (duration(text) or 0) < LOOKED_BACK_S:
+        raise ValueError(
+            "takes `31d` or more, or `forever`: how often repositories change is told by the walks of thirty days"
+        )
+    return text
+
+
 def _listen(value: Any) -> str:
     text = printable(value)
     host, _, port = text.rpartition(":")
@@ -342,6 +356,7 @@ _SETTINGS = (
     _Setting("keep_jobs", "retention.jobs", None, _kept),
     _Setting("keep_every_pull", "retention.pulls", None, _kept),
     _Setting("keep_deliveries", "retention.deliveries", None, _kept),
+    _Setting("keep_listings", "retention.listings", None, _walks_kept),
     _Setting("wal_mb", "storage.wal_mb", None, _number),
     _Setting("keep_free_mb", "storage.keep_free_mb", None, _number),
     _Setting("egress", "egress", None, egress_routes, is_list=True),

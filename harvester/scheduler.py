@@ -181,7 +181,8 @@ class Scheduler:
 
     async def tidy(self) -> None:
         """Let go of what was kept long enough, a few rows at a time."""
-        keep = retention.Keep.of(self.settings.keep_jobs, self.settings.keep_every_pull, self.settings.keep_deliveries)
+        kept = self.settings
+        keep = retention.Keep.of(kept.keep_jobs, kept.keep_every_pull, kept.keep_deliveries, kept.keep_listings)
         current = retention.begin(keep, self._now, thinned_before=self._thinned_before)
         while not current.is_over:
             current = await self._write(partial(retention.step, current=current))

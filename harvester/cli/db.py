@@ -86,7 +86,9 @@ def tidy(database: str | None, config: str | None, as_json: bool) -> None:
 
     settings = _settings(database, config)
     reads.answer(settings.database, lambda connection: None)
-    keep = retention.Keep.of(settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries)
+    keep = retention.Keep.of(
+        settings.keep_jobs, settings.keep_every_pull, settings.keep_deliveries, settings.keep_listings
+    )
     current = retention.begin(keep, Moment.of(SystemClock().time()))
     engine = _writer(settings)
     try:
@@ -110,6 +112,7 @@ _TIDIED = {
     "pulls": "observations of pull counts",
     "deliveries": "deliveries",
     "names": "names that walks had met",
+    "listings": "walks of lists",
 }
 
 

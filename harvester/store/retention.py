@@ -2,7 +2,7 @@
 
 A round goes through its parts by their keys and remembers where it stands, so a step looks at a bounded number of rows whatever it
 finds. What nothing else could tell again is kept: jobs are counted by the day before they go, those of unfinished runs stay; of
-each day the pull counts stay that `v_pull_daily` is made of.
+each day the pull counts stay that `v_pull_daily` is made of; of the walks of a list those stay that anything still asks for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from harvester.clock import instant
 from harvester.store import work_days
 from harvester.store.moment import DAY_S, Moment, text_of
 from harvester.store.statements import Statement
+from harvester.store.vanishing import LOOKED_BACK
 from harvester.store.work_days import Ended
 
 AT_ONCE = 500
@@ -29,10 +30,11 @@ LOOKED_AT = 2000
 HOPS = 200
 """Repositories, or lists, that one step goes to."""
 
-Part: TypeAlias = Literal["jobs", "runs", "pulls", "deliveries", "names"]
-"""Jobs that are done, runs without any job left, observations of pull counts, deliveries that arrived, names that walks met."""
+Part: TypeAlias = Literal["jobs", "runs", "pulls", "deliveries", "names", "listings"]
+"""Jobs that are done, runs without any job left, observations of pull counts, deliveries that arrived, names that walks met, and
+walks of lists."""
 
-PARTS: tuple[Part, ...] = ("jobs", "runs", "pulls", "deliveries", "names")
+PARTS: tuple[Part, ...] = ("jobs", "runs", "pulls", "deliveries", "names", "listings")
 
 _Place: TypeAlias = tuple[int, int]
 _START: _Place = (0, 0)
@@ -45,15 +47,21 @@ class Keep:
     jobs_s: int | None
     pulls_s: int | None
     deliveries_s: int | None
+    listings_s: int | None
 
     @classmethod
-    def of(cls, jobs: str, pulls: str, deliveries: str) -> Keep:
+    def of(cls, jobs: str, pulls: str, deliveries: str, listings: str) -> Keep:
         """As the configuration says it: `30d`, `forever`."""
-        return cls(duration(jobs), duration(pulls), duration(deliveries))
+        return cls(duration(jobs), duration(pulls), duration(deliveries), duration(listings))
 
     def seconds(self, part: Part) -> int | None:
         """Runs and the names that walks met go with the jobs that were about them."""
-        return {"pulls": self.pulls_s, "deliveries": self.deliveries_s}.get(part, self.jobs_s)
+        of_parts: dict[Part, int | None] = {
+            "pulls": self.pulls_s,
+            "deliveries": self.deliveries_s,
+            "listings": self.listings_s,
+        }
+        return of_parts.get(part, self.jobs_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +269,46 @@ def _names(connection: Connection, current: Round) -> tuple[int, _Place | None]:
     return old, (listing_id, 0)
 
 
+# Whoever reads walks asks for the newest one, or the first, that ended in some way: of the old ones of each walk and end these two
+# answer for all. A walk that saw less than was counted is believed when another of the same date saw as little (`freshness`).
+_ALIKE = """
+    {0}.walk_key = l.walk_key AND {0}.stop_reason = l.stop_reason AND {0}.is_complete = l.is_complete
+        AND ({0}.rows > 0) = (l.rows > 0) AND ({0}.reported_count IS NULL) = (l.reported_count IS NULL)
+        AND ({0}.subject_updated IS NULL) = (l.subject_updated IS NULL)
+"""
+_LISTINGS = Statement(
+    "after newest before most",
+    f"""
+    SELECT l.id, l.started_at, CASE WHEN l.finished_at < :before AND l.id <= :newest
+        AND EXISTS (SELECT 1 FROM listings n WHERE {_ALIKE.format("n")}
+            AND n.started_at >= l.started_at AND n.id > l.id AND n.finished_at < :before
+            AND (l.stop_reason <> 'end' OR l.is_complete OR l.subject_updated IS NULL OR n.subject_updated > l.subject_updated))
+        AND EXISTS (SELECT 1 FROM listings o WHERE {_ALIKE.format("o")} AND o.started_at <= l.started_at AND o.id < l.id)
+        AND NOT EXISTS (SELECT 1 FROM listing_names m WHERE m.listing_id = l.id)
+        THEN 1 ELSE 0 END
+    FROM listings l WHERE l.id > :after ORDER BY l.id LIMIT :most
+    """,
+)
+_NEWEST_LISTING = Statement("", "SELECT COALESCE(max(id), 0) FROM listings")
+_DROP_LISTING = Statement("id", "DELETE FROM listings WHERE id = :id")
+
+
+def _listings(connection: Connection, current: Round) -> tuple[int, _Place | None]:
+    before = _before(current)
+    [[newest]] = _NEWEST_LISTING.all(connection)
+    rows = _LISTINGS.all(connection, (current.place[0], int(newest) - LOOKED_BACK, before, AT_ONCE))
+    ids = [(row[0],) for row in rows if row[2]]
+    _DROP_LISTING.many(connection, ids)
+    # What began later than that has not ended for long either.
+    is_over = len(rows) < AT_ONCE or text_of(rows[-1][1]) >= before
+    return len(ids), None if is_over else (int(rows[-1][0]), 0)
+
+
 _PARTS: dict[Part, Callable[[Connection, Round], tuple[int, _Place | None]]] = {
     "jobs": _jobs,
     "runs": _runs,
     "pulls": _pulls,
     "deliveries": _deliveries,
     "names": _names,
+    "listings": _listings,
 }

@@ -94,7 +94,7 @@ def known(kind: jobs.Kind, args: Args) -> Callable[[Connection], object]:
 
 def tidied(part: retention.Part) -> Callable[[Connection], object]:
     """The steps of a round in which everything is old."""
-    keep = retention.Keep(0, 0, 0)
+    keep = retention.Keep(0, 0, 0, 0)
 
     def steps(connection: Connection) -> None:
         current = retention.begin(keep, Moment.of(NOW.seconds + 90 * 86_400), parts=(part,))
@@ -347,6 +347,15 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     ),
     "deliveries that arrived": (tidied("deliveries"), "SEARCH d USING INTEGER PRIMARY KEY (rowid>?)"),
     "names that nobody asks for": (tidied("names"), "SEARCH listing_names USING PRIMARY KEY (listing_id>?)"),
+    "walks of long ago": (tidied("listings"), "SEARCH l USING INTEGER PRIMARY KEY (rowid>?)"),
+    "a later walk that tells the same": (
+        tidied("listings"),
+        "SEARCH n USING INDEX ix_listings_walk_key (walk_key=? AND started_at>?)",
+    ),
+    "an earlier walk that tells the same": (
+        tidied("listings"),
+        "SEARCH o USING INDEX ix_listings_walk_key (walk_key=? AND started_at<?)",
+    ),
     "jobs of a walk": (tidied("names"), "SEARCH j USING INDEX ix_jobs_key (key>? AND key<?)"),
     "what is forgotten of a repository": (
         lambda c: forgetting._step(c, Target("repository", "ns1/r1")),

@@ -19,7 +19,7 @@ NOW = Moment.of(1_795_190_400 + 3600)
 
 BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_layers", "tag_history", "pull_history"} | {
     *("instructions", "repositories", "harvested_digests", "listing_names", "indexes", "index_images", "events"),
-    *("deliveries", "cadences"),
+    *("deliveries", "cadences", "listings"),
 }
 """Tables that grow with what is harvested: no statement here may read one from end to end."""
 

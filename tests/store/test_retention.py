@@ -20,7 +20,7 @@ from tests.store.clocks import DAY, ManualClock
 from tests.store.database import Database
 from tests.store.makers import NGINX, job, seen, step
 
-KEEP = Keep(jobs_s=DAY, pulls_s=90 * DAY, deliveries_s=30 * DAY)
+KEEP = Keep(jobs_s=DAY, pulls_s=90 * DAY, deliveries_s=30 * DAY, listings_s=90 * DAY)
 MIDNIGHT = 1_795_132_800
 """2026-11-20T00:00:00Z."""
 
@@ -147,8 +147,8 @@ def test_a_step_whose_transaction_fails_is_made_again(db: Database, clock: Manua
 def test_what_is_kept_for_ever_is_not_looked_at(db: Database, clock: ManualClock) -> None:
     done(db, "a")
     clock.advance(9 * DAY)
-    keep = Keep.of("forever", "90d", "forever")
-    assert keep == Keep(None, 90 * DAY, None)
+    keep = Keep.of("forever", "90d", "forever", "forever")
+    assert keep == Keep(None, 90 * DAY, None, None)
     assert retention.begin(keep, db.now).left == ("pulls",)
     assert tidy(db, keep=keep).removed == {"pulls": 0}
     assert len(db.keys("done")) == 1

@@ -98,7 +98,7 @@ def store(connection: Connection, series: Iterable[Series], interval_s: int) -> 
 def thin(connection: Connection) -> None:
     """Let go of what is finer than a day, of all days."""
     now = Moment.of(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-    current = retention.begin(retention.Keep(None, 0, None), now)
+    current = retention.begin(retention.Keep(None, 0, None, None), now)
     while not current.is_over:
         current = retention.step(connection, current)
 

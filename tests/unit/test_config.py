@@ -41,6 +41,7 @@ SETTINGS: list[tuple[str, str, str | None, Any, str, str, Any]] = [
     ("keep_jobs", "retention.jobs", None, "1d", '"12h"', "", "12h"),
     ("keep_every_pull", "retention.pulls", None, "90d", '"forever"', "", "forever"),
     ("keep_deliveries", "retention.deliveries", None, "30d", '"7d"', "", "7d"),
+    ("keep_listings", "retention.listings", None, "90d", '"forever"', "", "forever"),
     ("wal_mb", "storage.wal_mb", None, 1024, "64", "", 64),
     ("keep_free_mb", "storage.keep_free_mb", None, 200, "0", "", 0),
 ]
@@ -104,6 +105,7 @@ def test_a_flag_outdoes_the_environment_that_outdoes_the_file(field: str, toml: 
         "keep_jobs": ('"2h"', "3h", "4h"),
         "keep_every_pull": ('"2h"', "3h", "4h"),
         "keep_deliveries": ('"2h"', "3h", "4h"),
+        "keep_listings": ('"40d"', "50d", "60d"),
         "wal_mb": ("10", "20", "30"),
         "keep_free_mb": ("10", "20", "30"),
     }.get(field, ('"http://one"', "http://two", "http://three"))
@@ -252,6 +254,9 @@ def test_every_unknown_key_is_named_not_just_the_first() -> None:
         ("history.pull_interval", "-1"),
         ("history.pull_interval", "3600"),
         ("history.pull_interval", "false"),
+        ("retention.jobs", '"59m"'),
+        ("retention.listings", '"30d"'),
+        ("retention.listings", "90"),
         ("auth.token_file", "1"),
         ("auth.username", '""'),
     ],
