@@ -31,7 +31,7 @@ HOPS = 200
 """Repositories, or lists, that one step goes to."""
 
 Part: TypeAlias = Literal["jobs", "runs", "pulls", "deliveries", "names", "listings"]
-"""Jobs that are done, runs without any job left, observations of pull counts, deliveries that arrived, names that walks met, and
+"""Jobs that have ended, runs without any job left, observations of pull counts, deliveries that arrived, names that walks met, and
 walks of lists."""
 
 PARTS: tuple[Part, ...] = ("jobs", "runs", "pulls", "deliveries", "names", "listings")
@@ -117,13 +117,17 @@ def _before(current: Round) -> str:
     return instant(current.now.seconds - seconds)
 
 
-# Jobs of an unfinished run stay: what it has settled is not asked again.
+# Jobs of an unfinished run stay: what it has settled is not asked again. Of what failed for good the last failure stays, until the
+# same is asked with better success: a far end that refuses for weeks leaves one row for each question and not one for each pass.
 _JOBS = Statement(
     "after before most",
     """
-    SELECT j.id, j.kind, j.finished_at, j.attempt, j.created_at,
-        CASE WHEN j.state = 'done' AND j.finished_at < :before AND NOT EXISTS (
-            SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id AND r.finished_at IS NULL)
+    SELECT j.id, j.kind, j.state, j.finished_at, j.attempt, j.created_at,
+        CASE WHEN j.finished_at < :before AND (j.state = 'done' OR (j.state = 'dead' AND EXISTS (
+                SELECT 1 FROM jobs n WHERE n.key = j.key AND n.state IN ('done', 'dead')
+                    AND (n.finished_at > j.finished_at OR (n.finished_at = j.finished_at AND n.id > j.id)))))
+            AND NOT EXISTS (
+                SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id AND r.finished_at IS NULL)
             THEN 1 ELSE 0 END
     FROM jobs j WHERE j.id > :after ORDER BY j.id LIMIT :most
     """,
@@ -135,13 +139,13 @@ _DROP_JOB = Statement("id", "DELETE FROM jobs WHERE id = :id")
 def _jobs(connection: Connection, current: Round) -> tuple[int, _Place | None]:
     before = _before(current)
     rows = _JOBS.all(connection, (current.place[0], before, AT_ONCE))
-    old = [row for row in rows if row[5]]
-    work_days.count(connection, [Ended(row[1], "done", text_of(row[2])[:10], int(row[3])) for row in old])
+    old = [row for row in rows if row[6]]
+    work_days.count(connection, [Ended(row[1], row[2], text_of(row[3])[:10], int(row[4])) for row in old])
     ids = [(row[0],) for row in old]
     _DROP_LINKS.many(connection, ids)
     _DROP_JOB.many(connection, ids)
-    # Ids grow with time: what was added later than that has not been done for long.
-    is_over = len(rows) < AT_ONCE or text_of(rows[-1][4]) >= before
+    # Ids grow with time: what was added later than that has not ended long ago.
+    is_over = len(rows) < AT_ONCE or text_of(rows[-1][5]) >= before
     return len(ids), None if is_over else (int(rows[-1][0]), 0)
 
 

@@ -101,6 +101,35 @@ def test_dead_and_live_jobs_stay_and_what_is_dropped_is_counted(db: Database, cl
     assert tidy(db).removed["runs"] == 1
 
 
+def test_of_equal_failures_the_last_one_stays_until_the_same_is_done(db: Database, clock: ManualClock) -> None:
+    def fail() -> None:
+        run = db.begin_run("pass", job("refused"))
+        db.end(db.claim_one(), Dead("403", Harvest()))
+        assert db.finish_run(run.id)
+
+    fail()
+    # Within the same second, and again on another day.
+    fail()
+    first, second = db.all("SELECT id FROM jobs WHERE state = 'dead' ORDER BY id")
+    day = db.now.text[:10]
+    clock.advance(DAY)
+    fail()
+    assert tidy(db, "jobs").removed == {"jobs": 0}, "none of them ended long enough ago"
+    clock.advance(1)
+    assert tidy(db, "jobs").removed == {"jobs": 2}
+    [last] = db.all("SELECT id FROM jobs WHERE state = 'dead'")
+    assert last not in (first, second)
+    assert db.all("SELECT * FROM work_days") == [(day, "repository", "dead", 2, 2)]
+    clock.advance(9 * DAY)
+    assert tidy(db, "jobs").removed == {"jobs": 0}
+    done(db, "other")
+    db.add(job("refused"))
+    assert tidy(db, "jobs").removed == {"jobs": 0}, "it is asked again, and has not answered yet"
+    db.end(db.claim_one(), Done(Harvest()))
+    assert tidy(db, "jobs").removed == {"jobs": 1}
+    assert db.keys("dead") == []
+
+
 def test_a_run_that_a_watch_refers_to_stays(db: Database, clock: ManualClock) -> None:
     for name in ("first", "last", "young"):
         run = db.begin_run(name)
