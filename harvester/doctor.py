@@ -132,8 +132,9 @@ def _store(settings: Settings, clock: Clock, credential: tuple[str, str] | None)
             "error", "database", error.message, "name another one (`database`), or set right what stands there"
         )
         return
+    is_file = url.get_backend_name() == "sqlite"
     try:
-        if url.get_backend_name() == "sqlite":
+        if is_file:
             yield from soundness.of_file(
                 Path(url.database or ""), wal_mb=settings.wal_mb, keep_free_mb=settings.keep_free_mb
             )
@@ -158,10 +159,11 @@ def _store(settings: Settings, clock: Clock, credential: tuple[str, str] | None)
                     yield _refused(f"the far end refused it; it is not tried again for {left / 60:.0f} min")
     except Exception as error:
         # Whatever a damaged file, or one that somebody holds, makes of a question is an answer here.
-        if not type(error).__module__.startswith(("sqlalchemy", "sqlite3", "harvester")):
+        if not type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg", "harvester")):
             raise
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        yield Finding("error", "database", f"it could not be read: {reason}", "`harvester db check` looks for damage")
+        remedy = "`harvester db check` looks for damage" if is_file else "see to the server, and to `database`"
+        yield Finding("error", "database", f"it could not be read: {reason}", remedy)
     finally:
         reader.dispose()
 

@@ -93,7 +93,7 @@ def main() -> None:
         click.echo(f"harvester: {what}: {error.strerror or error}", err=True)
         sys.exit(1)
     except Exception as error:
-        if not type(error).__module__.startswith(("sqlalchemy", "sqlite3")):
+        if not type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):
             raise
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         hint = next((hint for sign, hint in _HINTS.items() if sign in reason), "")

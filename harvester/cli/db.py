@@ -63,14 +63,18 @@ def current(database: str | None, config: str | None, as_json: bool) -> None:
 @json_option
 def check(database: str | None, config: str | None, as_json: bool) -> int:
     """Look for damage: pages, indexes, references, and the schema's revision. Exit code 1 where there is any."""
+    from harvester.store.engine import database_url
     from harvester.store.upkeep import damage_of
 
     settings = _settings(database, config)
     found = damage_of(settings.database)
+    is_file = database_url(settings.database).get_backend_name() == "sqlite"
     if as_json:
-        print_json({"database": settings.shown_database, "damage": found})
+        print_json({"database": settings.shown_database, "damage": found if is_file else None})
     else:
-        for line in found or ["no damage found"]:
+        for line in found or [
+            "no damage found" if is_file else "nothing is looked for here: ask the server's own `pg_amcheck`"
+        ]:
             click.echo(f"{settings.shown_database}: {line}")
     return 1 if found else 0
 

@@ -1,4 +1,4 @@
-"""Engines: one that writes, one that only reads. Rank 3.
+"""Engines: one that writes, one that only reads; those of a PostgreSQL server come from `server`. Rank 3.
 
 SQLite: WAL, synchronous NORMAL, and two hooks that make transactions real. The driver's own transaction handling is switched off;
 a writer begins with BEGIN IMMEDIATE, because a transaction that reads first and writes later fails at once when another process
@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from harvester.errors import ConfigError, StoreUnusable
+from harvester.store import server
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a statement waits for another process's transaction."""
@@ -53,9 +54,13 @@ def database_url(database: str) -> URL:
         url = make_url(database)
     except ArgumentError as error:
         raise ConfigError("the database is neither a path nor a database URL (`sqlite:///FILE`)") from error
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ConfigError(f"a {url.get_backend_name()} database is not supported; use a path or `sqlite:///FILE`")
-    if url.get_backend_name() == "sqlite" and (url.host or url.query):
+    if url.get_backend_name() in ("postgres", "postgresql"):
+        return server.checked(url)
+    if url.get_backend_name() != "sqlite":
+        raise ConfigError(
+            f"a {url.get_backend_name()} database is not supported; use a path, or `postgresql://USER@HOST/DATABASE`"
+        )
+    if url.host or url.query:
         raise ConfigError(
             "the URL of an SQLite database holds its path and nothing else: `sqlite:///FILE`, or the path alone"
         )
@@ -64,26 +69,26 @@ def database_url(database: str) -> URL:
 
 def open_writer(url: URL) -> Engine:
     """An engine whose transactions may write. Creates a missing SQLite file, readable by its owner only."""
-    if url.get_backend_name() == "sqlite":
-        _create_file(url)
-    engine = _create(url)
-    if engine.dialect.name == "sqlite":
-        _hold_on_to_file(engine, Path(url.database or ""))
-        event.listen(engine, "connect", _pragmas)
-        event.listen(engine, "begin", _begin_immediate)
+    if url.get_backend_name() != "sqlite":
+        return server.open_server(url, may_write=True)
+    _create_file(url)
+    engine = create_engine(url)
+    _hold_on_to_file(engine, Path(url.database or ""))
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
 def open_reader(url: URL) -> Engine:
     """An engine that cannot write. Raises `ConfigError` when there is no database."""
     if url.get_backend_name() != "sqlite":
-        return _create(url)
+        return server.open_server(url, may_write=False)
     path = Path(url.database or "")
     _check_kind(path)
     # In this order: a look at the file may leave an index beside it.
     _check_folder(path)
     _check_file(path)
-    engine = _create(url)
+    engine = create_engine(url)
     event.listen(engine, "connect", _read_only)
     event.listen(engine, "begin", _begin)
     return engine
@@ -108,16 +113,9 @@ def lost_file(path: Path) -> StoreUnusable:
 
 def shown(url: URL) -> str:
     """The database for people: a path, or a URL without its password."""
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-
-
-def _create(url: URL) -> Engine:
-    try:
-        return create_engine(url)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the driver for {url.get_backend_name()} databases is not installed ({error.name})"
-        ) from error
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _create_file(url: URL) -> None:

@@ -23,7 +23,7 @@ _NAMED = re.compile(r"harvester-\d{8}T\d{6}Z\.db")
 
 
 def damage(connection: Connection) -> list[str]:
-    """What SQLite's own checks find, one line each; nothing for a sound file."""
+    """What SQLite's own checks find, one line each; nothing for a sound file. A server looks after its pages itself."""
     if connection.dialect.name != "sqlite":
         return []
     found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)") if row[0] != "ok"]
@@ -48,7 +48,9 @@ def back_up(database: str, file: str) -> int:
     """
     url = database_url(database)
     if url.get_backend_name() != "sqlite":
-        raise ConfigError("`db backup` copies SQLite files; use the server's own tools for other databases")
+        raise ConfigError(
+            "`db backup` copies SQLite files; of a PostgreSQL database `pg_dump --format=custom --file=FILE` makes one"
+        )
     target = Path(file)
     if target.exists():
         raise ConfigError(f"{file} is there already; name a new file")

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from harvester.clock import Clock
 from harvester.errors import HarvesterError, LeaseLost, StoreError, StoreUnusable
 from harvester.jobs import Dead, Done, Settled
+from harvester.store import server
 from harvester.store.harvest import store_harvest
 from harvester.store.moment import DAY_S, Moment
 from harvester.store.queue import enqueue, held, runs_of, settle
@@ -173,7 +174,7 @@ class Writer:
             try:
                 return self._transaction(batch)
             except OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or self._clock.monotonic() > began + LOCKED_S:
+                if not _is_locked(error) or self._clock.monotonic() > began + LOCKED_S:
                     raise
                 if self._is_hurried:
                     self._lost_patience = error
@@ -231,8 +232,10 @@ def settle_all(
 
 
 def _prove(connection: Connection) -> None:
-    """Write what is there already; SQLite writes the page all the same."""
-    if connection.dialect.name == "sqlite":
+    """Write what is there already; SQLite writes the page all the same. A server gives no number to who may only read."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SELECT txid_current()")
+    else:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version = {version}")
 
@@ -241,6 +244,10 @@ def _code(error: BaseException) -> int:
     """What SQLite says is wrong; 0 for anything else."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return getattr(original, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_locked(error: OperationalError) -> bool:
+    return _code(error) == sqlite3.SQLITE_BUSY or server.is_locked(error.orig)
 
 
 def _is_of_the_store(error: BaseException) -> bool:

@@ -83,6 +83,7 @@ LIBRARIES: dict[str, dict[str, set[str] | None]] = {
     "httpx": {"harvester.wire.transport": None},
     "alembic": {"harvester.store": None},
     "sqlite3": {"harvester.store": None},
+    "psycopg": {"harvester.store": None},
     "apscheduler": {"harvester.timetable": None},
     "prometheus_client": {"harvester.metrics": None},
     "sqlalchemy": {

@@ -423,14 +423,16 @@ def test_half_a_credential_is_an_error_that_says_which_half(
     [
         {"DOCKERHUB_USERNAME": "anna", "DOCKERHUB_TOKEN": SECRET},
         {"HARVESTER_DATABASE": f"postgresql://anna:{SECRET}@db/harvester"},
+        {"HARVESTER_DATABASE": f"postgresql://db/harvester?user=anna&password={SECRET}"},
         {"HARVESTER_PROXY": f"http://anna:{SECRET}@proxy:3128"},
     ],
-    ids=["token", "database", "proxy"],
+    ids=["token", "database", "database's query", "proxy"],
 )
 def test_no_secret_is_in_the_settings_text(environment: dict[str, str]) -> None:
     settings = load(environment=environment)
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
+    assert SECRET not in settings.shown_database
 
 
 @pytest.mark.parametrize(
