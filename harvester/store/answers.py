@@ -86,7 +86,8 @@ _PLACES = """
     SELECT p.*, count(*) OVER () FROM (
         SELECT {columns} FROM v_digest_whereis WHERE digest = :digest
         GROUP BY kind, full_name, tag, seen_from, last_seen, seen_until, ended, pushed_at, last_updater) p
-    ORDER BY kind, CASE WHEN seen_until IS NULL THEN 0 ELSE 1 END, full_name, tag, seen_from LIMIT :most
+    ORDER BY kind, CASE WHEN seen_until IS NULL THEN 0 ELSE 1 END, full_name, tag,
+        seen_from NULLS FIRST LIMIT :most
 """
 _JOINED = {"sqlite": "group_concat(platform, ',') AS platforms", "postgresql": "string_agg(platform, ',') AS platforms"}
 _PLACES_OF = {

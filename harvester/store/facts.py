@@ -65,7 +65,7 @@ _UNPULLED = """
 """
 _MEMBERS = """
     SELECT namespace, full_name FROM repositories WHERE namespace IN ({values}) AND gone_at IS NULL
-    ORDER BY namespace, last_updated DESC, name DESC
+    ORDER BY namespace, last_updated DESC NULLS LAST, name DESC
 """
 _REPORTED = """
     SELECT subject, reported_count FROM listings WHERE id IN (

@@ -12,7 +12,7 @@ from harvester.store.timeline import Interval, Sight, intervals, sights_of, with
 
 CLOSE = Statement(
     "tag_id seen last_seen",
-    "UPDATE tag_history SET seen_until = :seen, last_seen = CASE WHEN digest IS NULL THEN NULL ELSE :last_seen END"
+    "UPDATE tag_history SET seen_until = :seen, last_seen = CASE WHEN digest IS NULL THEN NULL ELSE CAST(:last_seen AS bigint) END"
     " WHERE tag_id = :tag_id AND seen_until IS NULL",
 )
 """End the open interval: the tag was seen to be otherwise."""

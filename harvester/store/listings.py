@@ -59,7 +59,8 @@ _END = Statement(
     UPDATE listings SET finished_at = :seen, next_page = NULL,
         stop_reason = CASE WHEN :stop_reason = 'end' AND refused > 0 THEN 'error' ELSE :stop_reason END,
         is_complete = CASE WHEN :stop_reason = 'end' AND refused = 0 AND reported_count IS NOT NULL
-            AND rows >= reported_count AND (reported_count > 0 OR rows = 0) AND first_count = reported_count THEN :yes
+            AND rows >= reported_count AND (reported_count > 0 OR rows = 0) AND first_count = reported_count
+            THEN CAST(:yes AS boolean)
             WHEN :stop_reason = 'known' AND refused = 0 THEN :known ELSE :no END
     WHERE id = :id
     """,

@@ -86,7 +86,10 @@ _BUDGETS = Statement(
 )
 _INCOMPLETE = Statement(
     "most",
-    "SELECT kind, subject, reported_count, rows, stop_reason, finished_at FROM v_incomplete ORDER BY finished_at DESC LIMIT :most",
+    """
+    SELECT kind, subject, reported_count, rows, stop_reason, finished_at FROM v_incomplete
+    ORDER BY finished_at DESC NULLS LAST LIMIT :most
+    """,
 )
 _JOB = "SELECT id, kind, key, state, attempt, run_at, last_error, finished_at FROM jobs"
 _JOBS = Statement("state most", f"{_JOB} WHERE state = :state ORDER BY id DESC LIMIT :most")

@@ -26,7 +26,8 @@ _WATCHES = Statement(
     "most",
     """
     SELECT w.target, w.tags, w.layers, w.every_s, w.next_check_at, r.started_at, r.finished_at
-    FROM watches w LEFT JOIN runs r ON r.id = w.run_id WHERE w.ended_at IS NULL ORDER BY w.next_check_at, w.id LIMIT :most
+    FROM watches w LEFT JOIN runs r ON r.id = w.run_id WHERE w.ended_at IS NULL
+    ORDER BY w.next_check_at NULLS FIRST, w.id LIMIT :most
     """,
 )
 _PRUNED = Statement(

@@ -3,7 +3,8 @@
 SQLAlchemy turns the named parameters into the driver's own style, holds the connection and the transaction, and gives errors their
 common form; what is skipped is its work per call, which costs more than SQLite itself when a batch has a few rows. Bind processors
 are skipped too: columns on this path are text and numbers. The SQL is the common part of SQLite (3.35 and later) and PostgreSQL:
-both know ON CONFLICT and RETURNING.
+both know ON CONFLICT and RETURNING. Of rows that are sorted by what may be null, NULLS FIRST or LAST says where that stands: there
+they differ.
 """
 
 from __future__ import annotations
