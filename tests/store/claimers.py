@@ -13,14 +13,14 @@ from harvester.store.writer import settle_all
 from tests.store.clocks import NOW
 
 
-def claim_and_settle(path: str, owner: str, barrier: Barrier, told: Queue[tuple[str, list[int], str]]) -> None:
+def claim_and_settle(database: str, owner: str, barrier: Barrier, told: Queue[tuple[str, list[int], str]]) -> None:
     """Work until nothing is left, and tell which jobs it were; both begin together, and both have a share."""
     taken: list[int] = []
     error = ""
-    engine = open_writer(database_url(path))
+    engine = open_writer(database_url(database))
     try:
         barrier.wait(30)
-        batch = _claim(path, owner)
+        batch = _claim(database, owner)
         taken += [job.id for job in batch]
         barrier.wait(30)
         while batch:
@@ -36,8 +36,8 @@ def claim_and_settle(path: str, owner: str, barrier: Barrier, told: Queue[tuple[
     told.put((owner, taken, error))
 
 
-def _claim(path: str, owner: str) -> list[Job]:
-    engine = open_writer(database_url(path))
+def _claim(database: str, owner: str) -> list[Job]:
+    engine = open_writer(database_url(database))
     with engine.begin() as connection:
         batch = queue.claim(connection, "hub", Moment.of(NOW), owner=owner, wanted=5, run_id=None)
     engine.dispose()

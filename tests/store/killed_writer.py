@@ -1,4 +1,4 @@
-"""A process that ends without a word inside a transaction of its writer. Run as a script with the database's path."""
+"""A process that ends without a word inside a transaction of its writer. Run as a script with the database's path or URL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from harvester.clock import SystemClock
 from harvester.jobs import Args, Done, Harvest, Job, Settled, tags_page
@@ -40,7 +40,7 @@ async def main(path: str) -> None:
     await writer.settle(found(first))
 
     def end(connection: Connection) -> None:
-        [state] = connection.exec_driver_sql("SELECT state FROM jobs WHERE id = ?", (second.id,)).one()
+        [state] = connection.execute(text("SELECT state FROM jobs WHERE id = :id"), {"id": second.id}).one()
         # 1 would say that the second job was not in this transaction.
         os._exit(EXIT if state == "done" else 1)
 

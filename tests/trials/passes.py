@@ -97,8 +97,11 @@ class Trial:
         seed: int = 1,
         pull_interval: str = "1d",
         may_give_up: bool = False,
+        url: str | None = None,
     ) -> None:
-        """With `may_give_up` a far end of no use ends a pass, as it ends the command; else that is a mistake of the trial."""
+        """In a file in the folder, or in the database at that URL.
+
+        With `may_give_up` a far end of no use ends a pass, as it ends the command; else that is a mistake of the trial."""
         self.clock = clock
         self.fatal: HarvesterError | None = None
         """Why the last pass could not go on."""
@@ -112,7 +115,7 @@ class Trial:
         self.far = Distance(self.hub, clock.time, random.Random(seed))  # noqa: S311
         """What stands for the network."""
         self._settings = Settings(
-            database=str(self.database),
+            database=url or str(self.database),
             hub_url=self.hub.hub_url,
             auth_url=self.hub.auth_url,
             registry_url=self.hub.registry_url,

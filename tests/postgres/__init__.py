@@ -1,0 +1,1 @@
+"""The database on a PostgreSQL server: a real one, started for these tests."""
