@@ -57,9 +57,10 @@ def open_server(url: URL, *, may_write: bool) -> Engine:
     try:
         # A connection that the server has dropped meanwhile is replaced before it is used.
         engine = create_engine(url, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"the driver for PostgreSQL databases is not installed ({error.name}): install `{EXTRA}`"
+            f"the driver for PostgreSQL databases is not installed ({reason}): install `{EXTRA}`"
         ) from error
 
     def prepare(connection: psycopg.Connection[Any], _record: Any) -> None:
