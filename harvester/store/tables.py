@@ -105,10 +105,10 @@ class Repository(Base):
     """When the last complete walk of all tags began."""
     tags_last_updated: Mapped[MaybeInstant]
     """`last_updated` as it stood when that walk began."""
-    looked_at: Mapped[MaybeInstant]
-    """When an answer last showed `last_updated`, which a search never does."""
     chapter: Mapped[int] = mapped_column(Integer, server_default="1")
     """How often this name has been registered, as far as is known."""
+    looked_at: Mapped[MaybeInstant]
+    """When an answer last showed `last_updated`, which a search never does."""
 
 
 class Tag(Base):

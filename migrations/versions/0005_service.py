@@ -19,6 +19,22 @@ BY_REPOSITORY = (
     ("ix_listings_repository_id", "listings", "repository_id"),
 )
 
+_GAINED = """
+        (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM chapters c WHERE c.repository_id = r.id
+                AND c.ended_at > to_timestamp(p.observed_at) AND c.ended_at <= to_timestamp(n.observed_at))
+                THEN n.pull_count - p.pull_count END FROM pull_history n JOIN pull_history p ON p.repository_id = n.repository_id
+            AND p.observed_at BETWEEN n.observed_at - {0} * 86400 - 43200 AND n.observed_at - {0} * 86400 + 43200
+            WHERE n.repository_id = r.id AND n.observed_at > CAST(extract(epoch FROM now()) AS BIGINT) - 2 * 86400
+            ORDER BY n.observed_at DESC, p.observed_at DESC LIMIT 1) AS pulls_{0}d,"""
+# PostgreSQL alone: there a view keeps the columns that its tables had when it was made.
+V_REPOSITORIES = f"""
+    SELECT r.*, (SELECT count(*) FROM tags t WHERE t.repository_id = r.id AND t.gone_at IS NULL) AS tag_count,
+        {"".join(_GAINED.format(days) for days in (1, 7, 30)).strip()}
+        CASE WHEN r.namespace = 'library' THEN 'https://hub.docker.com/_/' || r.name
+            ELSE 'https://hub.docker.com/r/' || r.full_name END AS docker_url,
+        'docker pull ' || CASE WHEN r.namespace = 'library' THEN r.name ELSE r.full_name END AS pull_command
+    FROM repositories r"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -92,6 +108,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.add_column("repositories", sa.Column("looked_at", INSTANT, nullable=True))
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP VIEW v_repositories")
+        op.execute(f"CREATE VIEW v_repositories AS {V_REPOSITORIES}")
     op.create_index(
         "ix_repositories_next_check_at",
         "repositories",
@@ -135,7 +154,12 @@ def downgrade() -> None:
     op.drop_index("ix_deliveries_dead", table_name="deliveries")
     op.drop_index("ix_jobs_dead", table_name="jobs")
     op.drop_index("ix_repositories_next_check_at", table_name="repositories")
+    is_server = op.get_bind().dialect.name == "postgresql"
+    if is_server:
+        op.execute("DROP VIEW v_repositories")
     op.drop_column("repositories", "looked_at")
+    if is_server:
+        op.execute(f"CREATE VIEW v_repositories AS {V_REPOSITORIES}")
     op.drop_table("work_days")
     op.drop_table("processes")
     op.drop_table("cadences")

@@ -29,8 +29,8 @@ DAY_S = 86_400.0
 DAYS = 4
 Answer = TypeVar("Answer")
 
-UNTOLD = ("id", "detail", "looked_at")
-"""Ids; evidence that names one; and what `v_repositories` shows in a file only: a server keeps the columns a view was made with."""
+UNTOLD = ("id", "detail")
+"""Ids, and evidence that names one."""
 
 EMPTY = ("v_holes", "v_incomplete")
 """Views of which this harvest has no row."""
