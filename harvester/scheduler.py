@@ -64,6 +64,8 @@ class Scheduler:
     gauges: Gauges | None = field(default=None, init=False)
     """The last reading."""
     _thinned_before: int = field(default=0, init=False)
+    _unfinished: runs.Unfinished | None = field(default=None, init=False)
+    """Runs that were not finished at the last look; null: all are to be looked through."""
     stretch: float = 1.0
     """By how much all passes are further apart than configured; 1 where the budget meets them."""
     _said_stretch: float = field(default=1.0, init=False)
@@ -105,9 +107,10 @@ class Scheduler:
     async def sweep(self) -> None:
         """Begin what is due, and end the runs of which nothing is left."""
         now = self._now
-        ended, room = await self._read(partial(_sight, now=now))
-        if ended:
-            await self._write(partial(runs.finish_runs, now=now))
+        found, room = await self._read(partial(_sight, earlier=self._unfinished))
+        self._unfinished = found
+        if found.over:
+            await self._write(partial(runs.finish_runs, now=now, among=found.over))
         if room <= 0:
             return
         if await self._read(partial(watches.is_due, now=now)):
@@ -138,6 +141,8 @@ class Scheduler:
 
     async def replan(self) -> None:
         """Share out the budget anew by what was seen since."""
+        # Now and then, for a finished run that was taken up again.
+        self._unfinished = None
         for ask in (cadences.cover, partial(cadences.observe, now=self._now)):
             for step in await self._read(ask):
                 await self._write(step)
@@ -230,9 +235,9 @@ class Scheduler:
         return await self.writer.call(change)
 
 
-def _sight(connection: Connection, now: Moment) -> tuple[bool, int]:
-    """Whether a run has ended, and how many jobs there is room for."""
-    return runs.is_any_over(connection), QUEUED_ENOUGH - queue.ready(connection, QUEUED_ENOUGH)
+def _sight(connection: Connection, earlier: runs.Unfinished | None) -> tuple[runs.Unfinished, int]:
+    """The runs that are not finished, and how many jobs there is room for."""
+    return runs.unfinished(connection, earlier), QUEUED_ENOUGH - queue.ready(connection, QUEUED_ENOUGH)
 
 
 def _counts(group: watches.Group) -> tuple[str, Sequence[NewJob]]:

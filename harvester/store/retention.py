@@ -149,11 +149,12 @@ def _jobs(connection: Connection, current: Round) -> tuple[int, _Place | None]:
     return len(ids), None if is_over else (int(rows[-1][0]), 0)
 
 
+# The runs of watches as one set, made once a step: watches have no index by run.
 _RUNS = Statement(
     "after before most",
     """
     SELECT r.id, CASE WHEN r.finished_at < :before AND NOT EXISTS (SELECT 1 FROM run_jobs l WHERE l.run_id = r.id)
-        AND NOT EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id) THEN 1 ELSE 0 END
+        AND r.id NOT IN (SELECT w.run_id FROM watches w WHERE w.run_id IS NOT NULL) THEN 1 ELSE 0 END
     FROM runs r WHERE r.id > :after ORDER BY r.id LIMIT :most
     """,
 )
@@ -241,28 +242,30 @@ _NEXT_LIST = Statement("after", "SELECT min(listing_id) FROM listing_names WHERE
 # Read again are the names of a walk of a part of the tags (`freshness`), of the last walk of a search (`facts`), and of a namespace
 # or a search by whoever asks for it in the same pass, or tries a page of it again. Those of a walk that fills holes: by nobody.
 _IS_OVER = Statement(
-    "listing_id before low high",
+    "listing_id before pass_began_at low high",
     """
-    SELECT 1 FROM listings l WHERE l.id = :listing_id AND l.finished_at < :before
+    SELECT 1 FROM listings l WHERE l.id = :listing_id AND l.finished_at < :before AND l.started_at < :pass_began_at
         AND (l.kind = 'namespace' OR (l.kind = 'tags' AND l.walk_key LIKE '%\\:filter %')
             OR (l.kind = 'search' AND EXISTS (SELECT 1 FROM listings n WHERE n.kind = l.kind AND n.subject = l.subject
                 AND n.id > l.id AND n.finished_at IS NOT NULL)))
-        AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.finished_at IS NULL AND r.pass_began_at <= l.started_at)
         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.key > l.walk_key || :low AND j.key < l.walk_key || :high
             AND j.state <> 'done')
     """,
 )
+_FIRST_PASS = Statement("", "SELECT min(pass_began_at) FROM runs WHERE finished_at IS NULL")
 _NAMES = Statement("listing_id most", "SELECT name FROM listing_names WHERE listing_id = :listing_id LIMIT :most")
 _DROP_NAME = Statement("listing_id name", "DELETE FROM listing_names WHERE listing_id = :listing_id AND name = :name")
 
 
 def _names(connection: Connection, current: Round) -> tuple[int, _Place | None]:
     before, listing_id, old = _before(current), current.place[0], 0
+    [[first]] = _FIRST_PASS.all(connection)
+    pass_began_at = before if first is None else text_of(first)
     for _ in range(HOPS):
         [[following]] = _NEXT_LIST.all(connection, (listing_id,))
         if following is None:
             return old, None
-        if _IS_OVER.first(connection, (following, before, ":", ":~")) is None:
+        if _IS_OVER.first(connection, (following, before, pass_began_at, ":", ":~")) is None:
             listing_id = int(following)
             continue
         names = _NAMES.all(connection, (following, AT_ONCE - old))

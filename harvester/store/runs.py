@@ -11,7 +11,7 @@ from harvester.clock import instant
 from harvester.jobs import NewJob
 from harvester.store.moment import Moment
 from harvester.store.queue import enqueue
-from harvester.store.statements import Statement
+from harvester.store.statements import Statement, select_in
 
 SAME_PASS_S = 60
 """Runs that begin within this time of one another, while one is unfinished, are one pass: they share what they store."""
@@ -58,12 +58,15 @@ _ANY_LIVE = Statement(
         AND EXISTS (SELECT 1 FROM run_jobs r WHERE r.run_id = :run_id AND r.job_id = j.id) LIMIT 1
     """,
 )
-_ALL_UNFINISHED = Statement(
-    "",
-    """
-    SELECT r.id, EXISTS (SELECT 1 FROM watches w WHERE w.run_id = r.id) FROM runs r WHERE r.finished_at IS NULL ORDER BY r.id
-    """,
+# The runs of watches as one set, made once a look: watches have no index by run.
+_IS_OF_WATCH = "CASE WHEN r.id IN (SELECT w.run_id FROM watches w WHERE w.run_id IS NOT NULL) THEN 1 ELSE 0 END"
+_NEWER = Statement(
+    "after", f"SELECT r.id, {_IS_OF_WATCH} FROM runs r WHERE r.id > :after AND r.finished_at IS NULL ORDER BY r.id"
 )
+_OF_THESE = (
+    f"SELECT r.id, {_IS_OF_WATCH} FROM runs r WHERE r.finished_at IS NULL AND r.id IN ({{values}}) ORDER BY r.id"
+)
+_LATEST = Statement("", "SELECT COALESCE(max(id), 0) FROM runs")
 
 # Beside a run of a million live jobs, those of a small one are not to be looked for among them.
 _NEWEST = Statement(
@@ -100,6 +103,17 @@ class Left:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The runs that were not finished at a look."""
+
+    ids: tuple[int, ...]
+    over: tuple[int, ...]
+    """Those of them of which nothing is left to be done."""
+    latest: int
+    """The newest run there was."""
+
+
 def begin_run(
     connection: Connection, fingerprint: str, jobs: Sequence[NewJob], now: Moment, *, pass_began_at: str | None = None
 ) -> Run:
@@ -126,25 +140,34 @@ def finish_run(connection: Connection, run_id: int, now: Moment) -> bool:
     return True
 
 
-def finish_runs(connection: Connection, now: Moment) -> list[int]:
-    """Finish every run of which no job is live, and every pass of which nothing is but what waits for pulls; their ids.
+def unfinished(connection: Connection, earlier: Unfinished | None = None) -> Unfinished:
+    """The runs that are not finished: of an `earlier` look, those that were not then and those that are newer.
+
+    What is finished is as much as has ever been done, and is not read again then; a finished run that was taken up again is seen
+    by a look without an earlier one.
+    """
+    [[latest]] = _LATEST.all(connection)
+    found = [] if earlier is None else select_in(connection, _OF_THESE, earlier.ids)
+    found += _NEWER.all(connection, (0 if earlier is None else earlier.latest,))
+    over = [int(row[0]) for row in found if _is_over(connection, int(row[0]), _but(row[1]))]
+    return Unfinished(tuple(int(row[0]) for row in found), tuple(over), int(latest))
+
+
+def finish_runs(connection: Connection, now: Moment, among: Sequence[int]) -> list[int]:
+    """Finish those of these runs of which no job is live, and the passes of which nothing is but what waits for pulls; their ids.
 
     The next pass of a watch waits for the one before, and a small pull budget may take weeks over what a pass has found.
     """
-    ids = [run_id for run_id, but in _unfinished(connection) if _is_over(connection, run_id, but)]
+    found = select_in(connection, _OF_THESE, among)
+    ids = [int(row[0]) for row in found if _is_over(connection, int(row[0]), _but(row[1]))]
     for run_id in ids:
         _FINISH.run(connection, (run_id, now.text))
     return ids
 
 
-def is_any_over(connection: Connection) -> bool:
-    """Whether there is an unfinished run that `finish_runs` would finish."""
-    return any(_is_over(connection, run_id, but) for run_id, but in _unfinished(connection))
-
-
-def _unfinished(connection: Connection) -> list[tuple[int, str]]:
-    """The unfinished runs, each with the lane of which nothing has to be done for it to be over."""
-    return [(int(row[0]), "pulls" if row[1] else NO_LANE) for row in _ALL_UNFINISHED.all(connection)]
+def _but(is_pass: object) -> str:
+    """The lane of which nothing has to be done for such a run to be over."""
+    return "pulls" if is_pass else NO_LANE
 
 
 def _is_over(connection: Connection, run_id: int, but: str) -> bool:

@@ -38,13 +38,13 @@ _BASELINE = Statement(
     ORDER BY l.is_complete DESC, l.id DESC LIMIT 1
     """,
 )
-# Every name there was then was known from then on.
+# Every name there was then was known from then on. Both kinds by one range each: an OR over them would be asked of all subjects.
 _NAMES_KNOWN = Statement(
     "repository_id yes",
     """
-    SELECT min(l.started_at) FROM listings l
-    WHERE l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id)
-        AND ((l.kind = 'tag_names' AND l.stop_reason = 'end') OR (l.kind = 'tags' AND l.is_complete = :yes))
+    SELECT min(l.started_at) FROM listings l WHERE l.kind IN ('tag_names', 'tags')
+        AND l.subject = (SELECT r.full_name FROM repositories r WHERE r.id = :repository_id)
+        AND CASE WHEN l.kind = 'tags' THEN l.is_complete = :yes ELSE l.stop_reason = 'end' END
     """,
 )
 _BEFORE = """

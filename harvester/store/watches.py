@@ -161,7 +161,7 @@ def take_over(connection: Connection, watches: Sequence[Watch], now: Moment) -> 
     _CHANGE.many(connection, changed)
     _END.many(connection, [(watch_id, now.text) for watch_id, _ in ended])
     in_force = {parse_target(key[0]) for key in wanted}
-    cancelled = cancel_jobs(connection, [(row, parse_target(target)) for row, target in ended], in_force, now)
+    cancelled = cancel_jobs(connection, [parse_target(target) for _, target in ended], in_force, now)
     return Taken(len(added), len(changed), len(ended), cancelled)
 
 

@@ -17,10 +17,10 @@ def test_a_run_is_over_when_none_of_its_jobs_is_live_however_many_they_are(db: D
         other = runs.begin_run(connection, "one of it", new[:1], db.now)
     db.run("UPDATE jobs SET state = 'done', finished_at = ? WHERE id > 1", db.now.text)
     with db.reader.begin() as connection:
-        assert not runs.is_any_over(connection), "the oldest job is live"
+        assert not runs.unfinished(connection).over, "the oldest job is live"
     db.run("UPDATE jobs SET state = 'done', finished_at = ?", db.now.text)
     with db.reader.begin() as connection:
-        assert runs.is_any_over(connection)
+        assert runs.unfinished(connection).over
     with db.engine.begin() as connection:
-        assert runs.finish_runs(connection, db.now) == [run.id, other.id]
-        assert not runs.is_any_over(connection)
+        assert runs.finish_runs(connection, db.now, runs.unfinished(connection).ids) == [run.id, other.id]
+        assert not runs.unfinished(connection).over

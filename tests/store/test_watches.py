@@ -45,7 +45,7 @@ def finish_all(db: Database, at: float) -> None:
         connection.exec_driver_sql(
             "UPDATE jobs SET state = 'done', finished_at = ?, lease_owner = NULL WHERE state <> 'done'", (instant(at),)
         )
-        runs.finish_runs(connection, Moment.of(at))
+        runs.finish_runs(connection, Moment.of(at), runs.unfinished(connection).ids)
 
 
 def due_at(db: Database, target: str, column: str = "next_check_at") -> int | None:
@@ -259,8 +259,8 @@ def test_a_pass_of_which_only_pulls_are_left_does_not_hold_up_the_next(db: Datab
     db.run("UPDATE jobs SET state = 'done', finished_at = ? WHERE lane <> 'pulls'", instant(MIDNIGHT + 5))
     with db.engine.begin() as connection:
         backfill = runs.begin_run(connection, "a backfill", [wanted], Moment.of(MIDNIGHT + 6))
-        assert runs.is_any_over(connection)
-        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [first.run_id]
+        assert runs.unfinished(connection).over
+        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7), runs.unfinished(connection).ids) == [first.run_id]
         assert not runs.finish_run(connection, backfill.id, Moment.of(MIDNIGHT + 7)), (
             "who asked for pulls waits for them"
         )
@@ -275,7 +275,7 @@ def test_what_waits_for_pulls_is_cancelled_with_the_last_watch_of_its_pass(db: D
     db.add(manifest(Args(subject="acme/a", digest="sha256:" + "0" * 64)), runs=[one.run_id])
     db.run("UPDATE jobs SET state = 'done', finished_at = ? WHERE lane <> 'pulls'", instant(MIDNIGHT + 5))
     with db.engine.begin() as connection:
-        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7)) == [one.run_id]
+        assert runs.finish_runs(connection, Moment.of(MIDNIGHT + 7), runs.unfinished(connection).ids) == [one.run_id]
     assert take_over(db, MIDNIGHT + 8, {"target": "acme/a"}).cancelled == 0
     assert take_over(db, MIDNIGHT + 9, {"target": "other/c"}).cancelled == 1
 
