@@ -27,6 +27,9 @@ AT_ONCE = 500
 LOOKED_AT = 2000
 """Observations of pull counts that one step looks at."""
 
+RUNS_AT_ONCE = 100
+"""Runs that one step removes at the most: whether a watch refers to one, all watches are asked."""
+
 HOPS = 200
 """Repositories, or lists, that one step goes to."""
 
@@ -164,7 +167,9 @@ _DROP_RUN = Statement("id", "DELETE FROM runs WHERE id = :id")
 def _runs(connection: Connection, current: Round) -> tuple[int, _Place | None]:
     rows = _RUNS.all(connection, (current.place[0], _before(current), AT_ONCE))
     ids = [(row[0],) for row in rows if row[1]]
-    _DROP_RUN.many(connection, ids)
+    _DROP_RUN.many(connection, ids[:RUNS_AT_ONCE])
+    if len(ids) > RUNS_AT_ONCE:
+        return RUNS_AT_ONCE, (int(ids[RUNS_AT_ONCE - 1][0]), 0)
     return len(ids), None if len(rows) < AT_ONCE else (int(rows[-1][0]), 0)
 
 

@@ -35,6 +35,8 @@ from harvester.store import (
     queue,
     retention,
     runs,
+    tag_changes,
+    unwatched,
     vanishing,
 )
 from harvester.store.freshness import settle_known
@@ -197,6 +199,26 @@ ACTS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "open interval of a tag": (
         stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),
         "SEARCH tag_history USING PRIMARY KEY (tag_id=?)",
+    ),
+    "since when all names of a repository are known": (
+        lambda c: tag_changes._NAMES_KNOWN.all(c, (1, True)),
+        "SEARCH l USING INDEX ix_listings_kind_subject (kind=? AND subject=?)",
+    ),
+    "runs that are not finished since the last look": (
+        lambda c: runs.unfinished(c, runs.Unfinished((1, 2), (), 5)),
+        "SEARCH r USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+    "runs that are over": (
+        lambda c: runs.finish_runs(c, NOW, [1, 2]),
+        "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)",
+    ),
+    "what nobody asks for any more": (
+        lambda c: unwatched.cancel_jobs(c, [Target("repository", "ns1/r1")], set(), NOW),
+        "SEARCH j USING INDEX uq_jobs_live_key (key>? AND key<?)",
+    ),
+    "jobs of runs that nobody watches any more": (
+        lambda c: unwatched.cancel_jobs(c, [Target("repository", "ns1/r1")], set(), NOW),
+        "SEARCH l USING INDEX ix_run_jobs_job_id (job_id=?)",
     ),
     "images of a moved tag": (
         stored(TagsSeen(repository="ns1/r1", tags=(A_TAG,), source="listing")),

@@ -26,6 +26,9 @@ BIG = {"jobs", "run_jobs", "tags", "images", "tag_images", "layers", "image_laye
 OF_THE_LIVE = ("uq_jobs_live_key", "ix_jobs_lease", "ix_repositories_next_check_at")
 """Indexes that hold the live jobs, the running ones or what has looks between passes: these may be read from end to end."""
 
+HALF = ("ix_listings_kind_subject (kind=?)", "ix_events_kind_observed_at (kind=?)")
+"""An index of which only the first column is asked for, which has a few values: that reads a good part of the table."""
+
 OF_THE_WATCHED = (
     *OF_THE_LIVE,
     "ix_jobs_claim",
@@ -45,7 +48,7 @@ class Plan(NamedTuple):
 
     @property
     def scanned(self) -> list[str]:
-        """Lines that read a big table, or an index over all of it, from end to end."""
+        """Lines that read a big table, or an index over all of it, from end to end, or a good part of it."""
         tables = {
             alias: table for table, alias in re.findall(r"(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(\w+))?", self.sql)
         }
@@ -53,8 +56,10 @@ class Plan(NamedTuple):
         return [
             line
             for line in self.lines
-            if (scan := found.match(line))
-            and (scan[1] in BIG or tables.get(scan[1], "") in BIG)
+            if (
+                ((scan := found.match(line)) and (scan[1] in BIG or tables.get(scan[1], "") in BIG))
+                or line.endswith(HALF)
+            )
             and not line.endswith(OF_THE_LIVE)
         ]
 

@@ -155,6 +155,8 @@ def test_a_scan_is_seen_under_its_alias_too(connection: Connection) -> None:
     assert len(plan.scanned) == 1
     [plan] = plans(connection, lambda c: c.exec_driver_sql("SELECT count(*) FROM layers WHERE size = 5"))
     assert plan.scanned == ["SCAN layers"]
+    [plan] = plans(connection, lambda c: c.exec_driver_sql("SELECT 1 FROM listings WHERE kind = 'tags' AND rows = 7"))
+    assert len(plan.scanned) == 1, "half of them, or all"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,19 @@ def done(db: Database, *names: str, runs: Iterable[int] = ()) -> None:
 # Jobs and runs.
 
 
+def test_runs_go_some_at_a_time(db: Database, clock: ManualClock) -> None:
+    for place in range(2 * retention.RUNS_AT_ONCE + 50):
+        db.finish_run(db.begin_run(f"run {place}").id)
+    clock.advance(DAY + 1)
+    current, parts = retention.begin(KEEP, db.now, parts=("runs",)), []
+    while not current.is_over:
+        with db.engine.begin() as connection:
+            current = retention.step(connection, current)
+        parts.append(current.removed["runs"])
+    assert parts == [retention.RUNS_AT_ONCE, 2 * retention.RUNS_AT_ONCE, 2 * retention.RUNS_AT_ONCE + 50]
+    assert db.value("SELECT count(*) FROM runs") == 0
+
+
 def test_jobs_that_were_done_long_ago_are_counted_and_go(db: Database, clock: ManualClock) -> None:
     done(db, "a", "b")
     db.add(job("c"))
