@@ -24,7 +24,7 @@ Due = Literal["watch", "repository"]
 """What has a date at which it is due."""
 
 INCOMPLETE_EVERY_S = 300
-"""Of 100,000 walks those that are not complete are found in 45 ms."""
+"""Of 100,000 walks those that are not complete are found in 45 ms, of 1.5 million in half a second."""
 
 MOST_OVERDUE = 1000
 """Repositories, the longest overdue, whose lag is measured against their intervals."""

@@ -17,7 +17,7 @@ from harvester.errors import SchemaMismatch
 from harvester.findings import Finding
 from harvester.store import migrate
 
-QUICK_CHECK_S = 10.0
+QUICK_CHECK_S = 5.0
 """Seconds after which the check of a large file is given up."""
 
 MB = 1_000_000

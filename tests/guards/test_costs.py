@@ -77,7 +77,7 @@ def finish_one(connection: Connection) -> None:
 
 def tidied(part: retention.Part) -> Callable[[Connection], None]:
     def tidy(connection: Connection) -> None:
-        current = retention.begin(retention.Keep(0, 0, 0), LATER, parts=(part,))
+        current = retention.begin(retention.Keep(0, 0, 0, 0), LATER, parts=(part,))
         while not current.is_over:
             current = retention.step(connection, current)
         assert (current.removed[part] > 0) is (part == "names")
