@@ -68,6 +68,7 @@ def back_up(database: str, file: str) -> int:
             source.backup(copy, pages=PAGES_AT_ONCE)
             source.execute("COMMIT")
             copy.execute("PRAGMA journal_mode = DELETE")
+            _let_go(copy)
             [verdict] = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if verdict != "ok":
             raise StoreError(f"the copy is damaged: {verdict}; run `harvester db check`")
@@ -77,6 +78,13 @@ def back_up(database: str, file: str) -> int:
     finally:
         part.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def _let_go(copy: sqlite3.Connection) -> None:
+    """Nobody works on a copy: put in place within the minute, it would tell of a daemon that has the original."""
+    if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'processes'").fetchone() is not None:
+        with copy:
+            copy.execute("DELETE FROM processes")
 
 
 def backup_in(folder: str, now: Moment) -> str:
