@@ -2,7 +2,8 @@
 
 TREE is a folder that `debootstrap --variant=minbase --include=systemd-sysv,dbus,python3-venv,sqlite3 bookworm TREE` has made;
 `systemd-nspawn` boots it with a network of its own that reaches nothing, and forgets what is written in it. The fake Hub runs
-inside. Each command of the guide is shown with what the journal said; the end is 1 when something was not as the guide says.
+inside; a second machine is booted to move to. Each command of the guide is shown with what the journal said; the end is 1 when
+something was not as the guide says.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ GUIDE = (CHECKOUT / "deploy" / "README.md").read_text(encoding="utf-8")
 INSIDE = "/srv/harvester"
 """Where the guest sees the checkout."""
 WHEELS = "/srv/wheels"
+CARRIED = "/srv/carried"
+"""What one machine leaves for the next."""
 
 TOKEN = "dckr_pat_right"
 
@@ -76,6 +79,9 @@ def offline(block: str) -> str:
 
 
 SQL = "sqlite3 /var/lib/harvester/harvester.db 'SELECT full_name, tag_count FROM v_repositories'"
+KNOWN = "sqlite3 /var/lib/harvester/harvester.db 'SELECT tag_id, digest, seen_from FROM tag_history'"
+"""Each interval as a word."""
+MOVE = "Move to another machine"
 HEALTH = "python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:9464/healthz').status)\""
 ASK = blocks("Ask it")[0].splitlines()[0] + "\n"
 """The guide's way to the program, as the account."""
@@ -152,7 +158,9 @@ def wheels(folder: Path) -> None:
 @contextmanager
 def booted(tree: Path, folder: Path) -> Iterator[Guest]:
     """The tree as a machine, until the block ends."""
-    binds = [f"--bind-ro={CHECKOUT}:{INSIDE}", f"--bind-ro={folder}:{WHEELS}"]
+    carried = folder / "carried"
+    carried.mkdir(exist_ok=True)
+    binds = [f"--bind-ro={CHECKOUT}:{INSIDE}", f"--bind-ro={folder}:{WHEELS}", f"--bind={carried}:{CARRIED}"]
     options = ["--boot", "--register=no", "--keep-unit", "--private-network", "--volatile=overlay", "--console=pipe"]
     program = shutil.which("systemd-nspawn") or sys.exit("systemd-nspawn is not installed")
     machine = subprocess.Popen(
@@ -183,13 +191,17 @@ def _guest(pid: int) -> Guest:
     sys.exit("the machine did not boot within a minute")
 
 
-def install(guest: Guest) -> None:
+def far_end(guest: Guest) -> None:
     guest.run("uname -r; systemctl --version | head -1; cat /etc/debian_version")
     guest.run(
         f"python3 -m venv /opt/fakehub && /opt/fakehub/bin/pip install -q --no-index --find-links {WHEELS} harvester h11"
     )
     guest.put("/etc/systemd/system/fakehub.service", FAKE_HUB)
     guest.put("/etc/systemd/system/harvester.service.d/trial.conf", FAR_END)
+
+
+def install(guest: Guest) -> None:
+    far_end(guest)
     began = time.time()
     guest.run(offline(blocks("Install")[0]))
     guest.until("a first harvest", lambda: "library/nginx" in guest.run(SQL, is_shown=False))
@@ -294,6 +306,39 @@ def upkeep(guest: Guest) -> None:
     guest.until("the upgraded program runs", lambda: "SubState=running" in guest.state())
 
 
+def pack(guest: Guest) -> None:
+    # As the guide leaves it, and not this trial.
+    guest.run("chgrp harvester /etc/harvester/harvester.toml; chmod 640 /etc/harvester/harvester.toml", is_shown=False)
+    guest.run(blocks(MOVE)[0])
+    guest.expect("the archive is for root alone", guest.run("stat -c %a:%U /root/move.tar").endswith("600:root\n"))
+    guest.run(f"cp -p /root/move.tar {CARRIED}; {KNOWN} > {CARRIED}/known; rm /root/move.tar")
+    guest.expect("the old machine's service is down", "ActiveState=inactive" in guest.state())
+    guest.run("systemctl enable --now harvester.service")
+
+
+def unpack(guest: Guest) -> None:
+    far_end(guest)
+    # The account has another number here.
+    guest.run("useradd --system somebody", is_shown=False)
+    guest.run(offline(blocks("Install")[0].partition("systemctl enable")[0]))
+    began = time.time()
+    guest.run(f"cp -p {CARRIED}/move.tar /root/move.tar; rm {CARRIED}/move.tar")
+    before = guest.run(f"cat {CARRIED}/known", is_shown=False)
+    arrive, _, doctor = blocks(MOVE)[1].partition("ask ")
+    guest.run(arrive)
+    guest.until(
+        "the new machine goes on", lambda: "SubState=running" in guest.state() and "job.done" in guest.journal(began)
+    )
+    guest.expect("it signs in with the token that was carried", '"login": true' in guest.journal(began))
+    found = guest.run(KNOWN, is_shown=False)
+    guest.expect("all that was known is there", bool(before.strip()) and set(before.split()) <= set(found.split()))
+    said = guest.run(f"set -a; . /run/fakehub.env; set +a\n{ASK}ask {doctor}ask status")
+    guest.expect("the doctor warns of nothing", not re.search(r"^(error|warning)\b", said, flags=re.MULTILINE))
+    guest.expect("and knows the configuration", "2 targets watched" in said)
+    guest.expect("one daemon is at work", said.count("`harvester run`") == 1)
+    guest.run("ls -laR /etc/harvester /var/lib/harvester")
+
+
 def ends(guest: Guest) -> None:
     guest.run(f"kill -KILL {guest.main_pid()}; sleep 1; systemctl show harvester.service -p {STATE}")
     guest.until("killed, it is started again after half a minute", lambda: "SubState=running" in guest.state())
@@ -322,13 +367,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         wheels(Path(folder))
         with booted(options.tree, Path(folder)) as guest:
-            for part in (install, reload, sign_in, readers, watchdog, stop, upkeep, ends):
+            for part in (install, reload, sign_in, readers, watchdog, stop, upkeep, pack, ends):
                 say(f"\n== {part.__name__.replace('_', ' ')}")
                 part(guest)
                 if "ActiveState=active" not in guest.state() and part is not ends:
                     guest.expect("the unit still runs", False)
                     break
             complaints = guest.complaints
+        say("\n== unpack, on another machine")
+        with booted(options.tree, Path(folder)) as guest:
+            unpack(guest)
+            complaints += guest.complaints
     say("\n" + ("\n".join(f"not as the guide says: {one}" for one in complaints) or "all as the guide says"))
     return 1 if complaints else 0
 
