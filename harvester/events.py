@@ -79,6 +79,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return "" if found == NOBODY else found
 
     @property
+    def identifier(self) -> str:
+        """Its number and when it was observed, `17-20261120T160000Z`: numbers alone come again after an older copy of the database
+        was put in place.
+        """
+        return f"{self.id}-{self.observed_at.replace('-', '').replace(':', '')}"
+
+    @property
     def title(self) -> str:
         """One line for people."""
         return f"{self.kind} {self.subject}".strip()

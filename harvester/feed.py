@@ -34,7 +34,7 @@ def atom(events: Sequence[Event], *, name: str, uuid: str, since: str) -> bytes:
     _put(feed, "generator", "harvester")
     for one in events:
         entry = ElementTree.SubElement(feed, "entry")
-        _put(entry, "id", f"urn:harvester:event:{uuid}:{one.id}")
+        _put(entry, "id", f"urn:harvester:event:{uuid}:{one.identifier}")
         _put(entry, "title", one.title)
         _put(entry, "updated", one.observed_at)
         ElementTree.SubElement(entry, "category", term=_clean(one.kind))

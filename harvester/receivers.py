@@ -49,7 +49,7 @@ class WebhookReceiver:
 
     async def send(self, event: Event) -> None:
         """See `Receiver`."""
-        await self._webhook.send(event.id, event.as_json().encode("ascii"))
+        await self._webhook.send(event.identifier, event.as_json().encode("ascii"))
 
 
 class CommandReceiver:

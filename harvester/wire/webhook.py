@@ -39,9 +39,9 @@ class Webhook:
         self._clock = clock
         self._host = urlsplit(url).hostname or ""
 
-    async def send(self, event_id: int, body: bytes) -> None:
+    async def send(self, identifier: str, body: bytes) -> None:
         """Return when the receiver has it. Raises `NotDelivered`, and `Throttled` where our own limiter holds it back."""
-        headers = [("Content-Type", "application/json"), ("Harvester-Event-Id", str(event_id))]
+        headers = [("Content-Type", "application/json"), ("Harvester-Event-Id", identifier)]
         if self._key is not None:
             headers.append(("Harvester-Signature", signature(self._key, body, int(self._clock.time()))))
         call = Call("POST", self._url, ("webhooks",), tuple(headers), content=body, is_foreign=True)

@@ -169,17 +169,17 @@ def test_what_stays_back_is_said_and_put_back_by_hand(harvester: Harvester, rece
     configured(harvester, receiver)
     harvester.run(None, "notify")
     happen(harvester, 2, tags=2)
-    receiver.status = lambda event: 500 if event["id"] == 1 else 410
+    receiver.status = lambda event: 500 if event["id"] == 1 else 422
     done = harvester.run(None, "notify")
     assert done.returncode == 1
-    assert "127.0.0.1 answered 410" in done.stdout
+    assert "127.0.0.1 answered 422" in done.stdout
     status = harvester.run(None, "status")
     assert "events waiting" in status.stdout
     assert "events given up" in status.stdout
     rows = json.loads(harvester.run(None, "status", "--json").stdout)
     assert [(one["notifier"], one["waiting"], one["dead"]) for one in rows["notifiers"]] == [("ops", 1, 1)]
     [lost] = rows["dead_deliveries"]
-    assert (lost["event_id"], lost["subject"], lost["last_error"]) == (2, "library/nginx:t2", "127.0.0.1 answered 410")
+    assert (lost["event_id"], lost["subject"], lost["last_error"]) == (2, "library/nginx:t2", "127.0.0.1 answered 422")
     receiver.status = lambda event: 200
     done = harvester.run(None, "notify", "--retry-dead")
     assert done.returncode == 1, "the other one waits for its time"
@@ -275,7 +275,7 @@ def test_the_address_and_the_key_are_nowhere(harvester: Harvester, receiver: Rec
     harvester.run(None, "notify")
     happen(harvester, 4, tags=4)
     receiver.answer = f"cannot POST {receiver.url} {KEY}".encode()
-    receiver.status = lambda event: [200, 500, 404, 301][event["id"] - 1]
+    receiver.status = lambda event: [200, 500, 422, 301][event["id"] - 1]
     texts = []
     for command in (("notify",), ("status",), ("status", "--json"), ("notify", "--test", "ops"), ("limits",)):
         done = harvester.run(None, *command)

@@ -41,7 +41,10 @@ def test_a_feed_has_what_the_standard_asks_for() -> None:
     assert text(root, "title") == "Docker Hub: ops"
     assert text(root.findall(f"{NAMESPACE}author")[0], "name") == "harvester"
     first, second = root.findall(f"{NAMESPACE}entry")
-    assert (text(first, "id"), text(second, "id")) == ("urn:harvester:event:abc:2", "urn:harvester:event:abc:3")
+    assert (text(first, "id"), text(second, "id")) == (
+        "urn:harvester:event:abc:2-20261120T160002Z",
+        "urn:harvester:event:abc:3-20261120T160003Z",
+    )
     assert text(first, "title") == "tag.moved library/nginx:1.27"
     assert text(first, "updated") == "2026-11-20T16:00:02Z"
     assert '"was": "a"' in text(first, "content")
@@ -62,7 +65,7 @@ def test_an_empty_feed_is_as_old_as_the_receiver() -> None:
 def test_whatever_strangers_wrote_the_feed_can_be_read(name: str, detail: dict[str, Any]) -> None:
     root = parsed(event(1, kind=name, repository=f"acme/{name}", tag=name, detail=detail))
     [entry] = root.findall(f"{NAMESPACE}entry")
-    assert text(entry, "id") == "urn:harvester:event:abc:1"
+    assert text(entry, "id") == "urn:harvester:event:abc:1-20261120T160001Z"
     assert len(list(entry)) == 6, "nothing has become an element of its own"
 
 

@@ -36,7 +36,7 @@ async def test_it_takes_one_permit_and_carries_these_headers_only(
     webhook: Webhook, far_end: FarEnd, permits: NotedPermits
 ) -> None:
     far_end.on(f"POST {URL}", httpx.Response(204))
-    await webhook.send(7, BODY)
+    await webhook.send("7-20261120T160000Z", BODY)
     [request] = far_end.requests
     assert permits.taken == permits.over == ["webhooks"]
     assert request.content == BODY
@@ -45,7 +45,7 @@ async def test_it_takes_one_permit_and_carries_these_headers_only(
         "user-agent": AGENT,
         "accept-encoding": "gzip",
         "content-type": "application/json",
-        "harvester-event-id": "7",
+        "harvester-event-id": "7-20261120T160000Z",
         "harvester-signature": signature(KEY, BODY, NOW + 1000),
         "accept": "application/json",
         "content-length": "9",
@@ -54,7 +54,7 @@ async def test_it_takes_one_permit_and_carries_these_headers_only(
 
 async def test_without_a_key_nothing_is_signed(transport: Transport, clock: StandingClock, far_end: FarEnd) -> None:
     far_end.on(f"POST {URL}", httpx.Response(200))
-    await Webhook(transport, URL, None, clock).send(7, BODY)
+    await Webhook(transport, URL, None, clock).send("7-20261120T160000Z", BODY)
     assert "harvester-signature" not in far_end.requests[0].headers
 
 
@@ -84,7 +84,7 @@ async def test_a_refusal_closes_no_budget_and_says_no_more_than_host_and_status(
 ) -> None:
     far_end.on(f"POST {URL}", answer)
     with pytest.raises(NotDelivered) as refused:
-        await webhook.send(7, BODY)
+        await webhook.send("7-20261120T160000Z", BODY)
     assert (refused.value.is_final, refused.value.retry_after) == (is_final, retry_after)
     assert refused.value.message.startswith("hooks.example.org")
     assert "very-secret" not in refused.value.message + repr(refused.value) + repr(webhook)
@@ -95,14 +95,14 @@ async def test_a_refusal_closes_no_budget_and_says_no_more_than_host_and_status(
 
 async def test_it_has_the_event_though_its_answer_is_cut(webhook: Webhook, far_end: FarEnd) -> None:
     far_end.on(f"POST {URL}", lambda request: streamed(b"{", httpx.ReadError("cut")))
-    await webhook.send(7, BODY)
+    await webhook.send("7-20261120T160000Z", BODY)
 
 
 async def test_a_name_that_cannot_be_decoded_is_a_failure_like_any_other(
     transport: Transport, clock: StandingClock
 ) -> None:
     with pytest.raises(NotDelivered, match="an address or a header that cannot be sent") as refused:
-        await Webhook(transport, "http://xn--a-ecp.ru/very-secret", KEY, clock).send(7, BODY)
+        await Webhook(transport, "http://xn--a-ecp.ru/very-secret", KEY, clock).send("7-20261120T160000Z", BODY)
     assert "very-secret" not in refused.value.message
 
 
@@ -120,10 +120,10 @@ async def test_it_has_the_event_though_its_answer_never_ends(
     )
     webhook = Webhook(transport, URL, KEY, clock)
     far_end.on(f"POST {URL}", lambda request: httpx.Response(200, stream=Endless()))
-    await webhook.send(7, BODY)
+    await webhook.send("7-20261120T160000Z", BODY)
     far_end.on(f"POST {URL}", lambda request: httpx.Response(500, stream=Endless()))
     with pytest.raises(NotDelivered, match="answered 500"):
-        await webhook.send(7, BODY)
+        await webhook.send("7-20261120T160000Z", BODY)
 
 
 async def test_our_own_limiter_is_heard(clock: StandingClock, far_end: FarEnd) -> None:
@@ -133,7 +133,7 @@ async def test_our_own_limiter_is_heard(clock: StandingClock, far_end: FarEnd) -
 
     transport = Transport(permits=Shut(), user_agent=AGENT, clock=clock, inner=httpx.MockTransport(far_end))
     with pytest.raises(Throttled):
-        await Webhook(transport, URL, KEY, clock).send(7, BODY)
+        await Webhook(transport, URL, KEY, clock).send("7-20261120T160000Z", BODY)
     assert far_end.requests == []
 
 
@@ -142,5 +142,5 @@ async def test_headers_about_limits_are_docker_hubs_alone(
 ) -> None:
     told = {"x-ratelimit-limit": "1", "x-ratelimit-remaining": "0", "ratelimit-limit": "1;w=60"}
     far_end.on(f"POST {URL}", httpx.Response(200, headers=told))
-    await webhook.send(7, BODY)
+    await webhook.send("7-20261120T160000Z", BODY)
     assert permits.seen == []

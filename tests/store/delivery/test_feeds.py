@@ -34,7 +34,9 @@ async def test_a_feed_holds_the_newest_events_it_wants(known: Database, deliver:
         found = entries(path)
         assert len(found) == 100
         uuid = known.value("SELECT uuid FROM notifiers")
-        assert [one["id"] for one in found] == [f"urn:harvester:event:{uuid}:{n}" for n in range(111, 11, -1)]
+        assert [one["id"] for one in found] == [
+            f"urn:harvester:event:{uuid}:{number}-20261120T160000Z" for number in range(111, 11, -1)
+        ]
         before = path.stat()
         assert before.st_mode & 0o777 == 0o644, "whoever may read it may go on reading it"
         await delivery.round()

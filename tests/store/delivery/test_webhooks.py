@@ -47,7 +47,7 @@ async def test_a_webhook_gets_the_whole_event_signed(
         "detail": {},
     }
     assert noted.path == "/hooks/T0/very-secret-path"
-    assert noted.headers["harvester-event-id"] == "1"
+    assert noted.headers["harvester-event-id"] == "1-20261120T160000Z"
     assert noted.headers["user-agent"].startswith("harvester/")
     assert noted.headers["user-agent"].endswith("(+ops)")
     assert noted.headers["content-type"] == "application/json"
