@@ -52,8 +52,11 @@ def database_url(database: str) -> URL:
         return URL.create("sqlite", database=str(Path(database).expanduser()))
     try:
         url = make_url(database)
-    except ArgumentError as error:
-        raise ConfigError("the database is neither a path nor a database URL (`sqlite:///FILE`)") from error
+    except (ArgumentError, ValueError):
+        # The latter for a port that is no number. Neither is quoted: what stands in a URL may be a password.
+        raise ConfigError(
+            "the database is neither a path nor a database URL (`sqlite:///FILE`, `postgresql://USER@HOST:PORT/DATABASE`)"
+        ) from None
     if url.get_backend_name() in ("postgres", "postgresql"):
         return server.checked(url)
     if url.get_backend_name() != "sqlite":

@@ -40,7 +40,7 @@ _ORDER = """
 
 
 def checked(url: URL) -> URL:
-    """The URL with the driver that this program needs. Raises `ConfigError` for another one, and for a password in its query."""
+    """The URL with the driver that this program needs. Raises `ConfigError` for another one, and for a misplaced password."""
     if url.drivername not in ("postgres", "postgresql", f"postgresql+{DRIVER}"):
         raise ConfigError(
             f"the driver of `{url.drivername}` is not supported; begin the database's URL with `postgresql://`"
@@ -48,6 +48,11 @@ def checked(url: URL) -> URL:
     if any(name in url.query for name in _SECRETS):
         raise ConfigError(
             "the database's URL has a password behind the `?`, where it may be shown: put it before the host, or into ~/.pgpass"
+        )
+    if url.password is not None and "@" in f"{url.host}{url.database}":
+        # The rest of the password would be told as the host that is not found.
+        raise ConfigError(
+            "the database's URL has more than one `@`: in a password it is written `%40`, or put that into ~/.pgpass"
         )
     return url.set(drivername=f"postgresql+{DRIVER}")
 

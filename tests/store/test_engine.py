@@ -72,6 +72,21 @@ def test_an_sqlite_url_is_a_path_and_nothing_else(url: str) -> None:
         database_url(url)
 
 
+@pytest.mark.parametrize("url", ["postgresql://anna@host:hunter2/x", "postgresql://[::1/x", "two words://x"])
+def test_a_url_that_cannot_be_read_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigError, match="neither a path nor a database URL") as refused:
+        database_url(url)
+    assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.parametrize("url", ["postgresql://anna:a@hunter2@host/x", "postgresql://anna:a@hunter2/b@host/x"])
+def test_a_password_that_would_be_taken_for_the_host_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(ConfigError, match="it is written `%40`") as refused:
+        database_url(url)
+    assert "hunter2" not in refused.value.message
+    assert database_url("postgresql://anna:a%40hunter2@host/x").password == "a@hunter2"
+
+
 @pytest.mark.parametrize("tables", [("cookies",), ("alembic_version", "cookies")])
 def test_the_file_of_another_program_keeps_its_mode(tmp_path: Path, tables: tuple[str, ...]) -> None:
     path = tmp_path / "other.db"
