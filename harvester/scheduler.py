@@ -107,8 +107,11 @@ class Scheduler:
     async def sweep(self) -> None:
         """Begin what is due, and end the runs of which nothing is left."""
         now = self._now
-        found, room = await self._read(partial(_sight, earlier=self._unfinished))
-        self._unfinished = found
+        earlier = self._unfinished
+        found, room = await self._read(partial(_sight, earlier=earlier))
+        # A plan that began meanwhile wants all of them looked through.
+        if self._unfinished is earlier:
+            self._unfinished = found
         if found.over:
             await self._write(partial(runs.finish_runs, now=now, among=found.over))
         if room <= 0:

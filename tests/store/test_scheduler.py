@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from harvester.clock import instant
 from harvester.config import Settings
+from harvester.jobs import Dead, Done, Harvest
 from harvester.scheduler import Scheduler
+from harvester.store import queue, runs
 from harvester.store.writer import Writer
 from harvester.watch import watches
 from tests.store.clocks import NOW
 from tests.store.database import Database
+from tests.store.makers import job
 
 pytestmark = pytest.mark.anyio
 
@@ -34,3 +39,27 @@ async def test_a_stretched_cadence_stays_so_over_a_restart(db: Database, writer:
     await after.take_over()
     assert after.stretch == before.stretch
     assert db.all("SELECT DISTINCT next_check_at FROM watches") == [(far,)]
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+async def test_a_run_that_is_taken_up_again_is_seen_after_the_next_plan(
+    db: Database, writer: Writer, is_beside: bool
+) -> None:
+    run = db.begin_run("refused", job("a"))
+    failed = db.claim_one()
+    db.end(failed, Dead("403", Harvest()))
+    working = scheduler(db, writer, Settings())
+    await working.sweep()
+    assert db.value("SELECT finished_at FROM runs WHERE id = ?", run.id) is not None
+    await working.sweep()
+    with db.engine.begin() as connection:
+        assert queue.revive(connection, failed.id, db.now) == "ready"
+        runs.reopen_of(connection, failed.id)
+    if is_beside:
+        # The plan begins while the sweep reads.
+        await asyncio.gather(working.sweep(), working.replan())
+    else:
+        await working.replan()
+    db.end(db.claim_one(), Done(Harvest()))
+    await working.sweep()
+    assert db.value("SELECT finished_at FROM runs WHERE id = ?", run.id) is not None
