@@ -120,17 +120,24 @@ def _before(current: Round) -> str:
     return instant(current.now.seconds - seconds)
 
 
-# Jobs of an unfinished run stay: what it has settled is not asked again. Of what failed for good the last failure stays, until the
-# same is asked with better success: a far end that refuses for weeks leaves one row for each question and not one for each pass.
+# Jobs of an unfinished run stay: what it has settled is not asked again; and those of one that ended lately, on which whoever began
+# it looks back. Of what failed for good the last failure stays, until the same is asked with better success: a far end that refuses
+# for weeks leaves one row for each question and not one for each pass. The success stays as long as the failure has to, or nothing
+# would tell then that it was made good; of equal jobs, which may be many, that failure is the oldest.
 _JOBS = Statement(
     "after before most",
     """
     SELECT j.id, j.kind, j.state, j.finished_at, j.attempt, j.created_at,
-        CASE WHEN j.finished_at < :before AND (j.state = 'done' OR (j.state = 'dead' AND EXISTS (
+        CASE WHEN j.finished_at < :before AND ((j.state = 'done' AND NOT EXISTS (
+                SELECT 1 FROM jobs d JOIN run_jobs l ON l.job_id = d.id JOIN runs r ON r.id = l.run_id
+                WHERE d.id = (SELECT min(o.id) FROM jobs o WHERE o.key = j.key) AND d.state = 'dead'
+                    AND (r.finished_at IS NULL OR r.finished_at >= :before)))
+            OR (j.state = 'dead' AND EXISTS (
                 SELECT 1 FROM jobs n WHERE n.key = j.key AND n.state IN ('done', 'dead')
                     AND (n.finished_at > j.finished_at OR (n.finished_at = j.finished_at AND n.id > j.id)))))
             AND NOT EXISTS (
-                SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id WHERE l.job_id = j.id AND r.finished_at IS NULL)
+                SELECT 1 FROM run_jobs l JOIN runs r ON r.id = l.run_id
+                WHERE l.job_id = j.id AND (r.finished_at IS NULL OR r.finished_at >= :before))
             THEN 1 ELSE 0 END
     FROM jobs j WHERE j.id > :after ORDER BY j.id LIMIT :most
     """,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from harvester.events import NewEvent
 from harvester.jobs import Args, Dead, Done, Harvest, NewJob, Retry
-from harvester.store import outbox, queue, retention
+from harvester.store import outbox, queue, reads, retention
 from harvester.store.change_log import append_events
 from harvester.store.retention import AT_ONCE, PARTS, Keep, Part, Round
 from tests.store.clocks import DAY, ManualClock
@@ -141,6 +141,38 @@ def test_of_equal_failures_the_last_one_stays_until_the_same_is_done(db: Databas
     db.end(db.claim_one(), Done(Harvest()))
     assert tidy(db, "jobs").removed == {"jobs": 1}
     assert db.keys("dead") == []
+
+
+def test_a_failure_in_a_run_that_goes_on_is_made_good_by_a_success_however_long_ago(
+    db: Database, clock: ManualClock
+) -> None:
+    going_on = db.begin_run("going on", job("refused"))
+    db.end(db.claim_one(), Dead("403", Harvest()))
+    clock.advance(60)
+    done(db, "refused", "other")
+    clock.advance(DAY + 1)
+    assert tidy(db, "jobs").removed == {"jobs": 1}
+    assert db.keys("done") == [job("refused").key]
+    assert db.finish_run(going_on.id)
+    clock.advance(DAY)
+    assert tidy(db, "jobs").removed == {"jobs": 0}
+    clock.advance(1)
+    assert tidy(db, "jobs").removed == {"jobs": 2}
+    assert db.value("SELECT count(*) FROM jobs") == 0
+
+
+def test_whoever_began_a_run_finds_what_failed_in_it_when_it_is_over(db: Database, clock: ManualClock) -> None:
+    run = db.begin_run("for days", job("refused"), job("asked"))
+    for one in db.claim():
+        db.end(one, Dead("403", Harvest()) if one.key == job("refused").key else Done(Harvest()))
+    clock.advance(60)
+    done(db, "refused")
+    clock.advance(9 * DAY)
+    assert db.finish_run(run.id)
+    tidy(db, "jobs", "runs")
+    with db.reader.begin() as connection:
+        assert [one.key for one in reads.dead_of_run(connection, run.id)] == [job("refused").key]
+    assert db.value("SELECT count(*) FROM run_jobs WHERE run_id = ?", run.id) == 2
 
 
 def test_a_run_that_a_watch_refers_to_stays(db: Database, clock: ManualClock) -> None:

@@ -42,6 +42,7 @@ def test_tidy_removes_walks_of_long_ago_as_far_as_the_configuration_says(harvest
 def test_a_backfill_begins_by_removing_what_old_runs_left(harvester: Harvester, small: FakeHub) -> None:
     assert harvester.run(small, "backfill", "nginx").returncode == 0
     harvester.change("UPDATE jobs SET created_at = '2026-01-01T00:00:00Z', finished_at = '2026-01-02T03:04:05Z'")
+    harvester.change("UPDATE runs SET finished_at = '2026-01-02T03:04:05Z'")
     assert harvester.run(small, "backfill", "nginx").returncode == 0
     assert harvester.one("SELECT count(*) FROM jobs WHERE finished_at < '2026-01-03'") == 0
     assert harvester.one("SELECT sum(jobs) FROM work_days") > 0
