@@ -90,7 +90,7 @@ def main() -> None:
     except OSError as error:
         # A reader that went away is none: click ends with 1 by itself, and has nobody to tell.
         what = error.filename if error.filename is not None else "reading or writing failed"
-        click.echo(f"harvester: {what}: {error.strerror or error}", err=True)
+        click.echo(f"harvester: {what}: {error.strerror or str(error) or type(error).__name__}", err=True)
         sys.exit(1)
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):

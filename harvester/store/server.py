@@ -33,6 +33,11 @@ _ICU, _BUILTIN = "i", "b"
 """Where a database's order comes from; all of the server's own orders compare bytes. Null before PostgreSQL 15: the C library."""
 _SECRETS = ("password", "sslpassword")
 
+_NO_FAULT_OF_ROWS = ("08", "25", "40", "53", "55", "57", "58", "XX")
+"""Classes of SQLSTATE: connections, states of transactions (a server that only reads), rollbacks, resources, objects in the wrong
+state, operators, the system, and the server's own mistakes.
+"""
+
 _ORDER = """
     SELECT CAST(datcollate AS text), CAST(to_jsonb(d) ->> 'datlocprovider' AS text)
     FROM pg_database d WHERE datname = current_database()
@@ -85,6 +90,11 @@ def open_server(url: URL, *, may_write: bool) -> Engine:
 def is_locked(error: object) -> bool:
     """Whether the driver says that another process's transaction was waited for in vain."""
     return getattr(error, "sqlstate", None) == "55P03"
+
+
+def is_of_the_server(error: object) -> bool:
+    """Whether the driver says that the server or the connection is at fault, and no row."""
+    return str(getattr(error, "sqlstate", None) or "").startswith(_NO_FAULT_OF_ROWS)
 
 
 def _begin_alone(connection: Connection) -> None:

@@ -252,7 +252,9 @@ def _is_locked(error: OperationalError) -> bool:
 
 def _is_of_the_store(error: BaseException) -> bool:
     """Whether the database is at fault, and no row."""
-    return isinstance(error, OperationalError | StoreUnusable) or _code(error) in _DAMAGED
+    if isinstance(error, OperationalError | StoreUnusable) or _code(error) in _DAMAGED:
+        return True
+    return isinstance(error, DBAPIError) and server.is_of_the_server(error.orig)
 
 
 def _named(error: BaseException, item: _Settle | _Call) -> BaseException:

@@ -65,6 +65,27 @@ def test_a_transaction_whose_connection_is_lost_has_not_been_and_the_next_one_is
     assert walls(engine) == 1
 
 
+def test_a_server_that_only_reads_now_is_no_fault_of_a_row(engine: Engine, url: str) -> None:
+    own = open_writer(database_url(url))
+    writer = Writer(own, ManualClock(), "one")
+
+    def add_where_nothing_may(connection: Connection) -> None:
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        add(connection)
+
+    async def refused() -> None:
+        with pytest.raises(StoreUnusable, match=r"the database cannot be written: .*read-only transaction"):
+            await writer.call(add_where_nothing_may)
+        await writer.call(add)
+
+    try:
+        asyncio.run(refused())
+    finally:
+        writer.close()
+        own.dispose()
+    assert walls(engine) == 1
+
+
 def test_who_writes_waits_longer_than_one_time_out_for_another(
     engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
