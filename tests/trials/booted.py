@@ -310,8 +310,8 @@ def pack(guest: Guest) -> None:
     # As the guide leaves it, and not this trial.
     guest.run("chgrp harvester /etc/harvester/harvester.toml; chmod 640 /etc/harvester/harvester.toml", is_shown=False)
     guest.run(blocks(MOVE)[0])
-    guest.expect("the archive is for root alone", guest.run("stat -c %a:%U /root/move.tar").endswith("600:root\n"))
-    guest.run(f"cp -p /root/move.tar {CARRIED}; {KNOWN} > {CARRIED}/known; rm /root/move.tar")
+    guest.expect("the archive is for root alone", guest.run("stat -c %a:%U /srv/move.tar").endswith("600:root\n"))
+    guest.run(f"cp -p /srv/move.tar {CARRIED}; {KNOWN} > {CARRIED}/known; rm /srv/move.tar")
     guest.expect("the old machine's service is down", "ActiveState=inactive" in guest.state())
     guest.run("systemctl enable --now harvester.service")
 
@@ -322,7 +322,7 @@ def unpack(guest: Guest) -> None:
     guest.run("useradd --system somebody", is_shown=False)
     guest.run(offline(blocks("Install")[0].partition("systemctl enable")[0]))
     began = time.time()
-    guest.run(f"cp -p {CARRIED}/move.tar /root/move.tar; rm {CARRIED}/move.tar")
+    guest.run(f"cp -p {CARRIED}/move.tar /srv/move.tar; rm {CARRIED}/move.tar")
     before = guest.run(f"cat {CARRIED}/known", is_shown=False)
     arrive, _, doctor = blocks(MOVE)[1].partition("ask ")
     guest.run(arrive)
