@@ -368,13 +368,13 @@ def test_who_pushed_what_a_tag_points_to_is_kept_by_an_upgrade(engine: Engine, p
         for tag, pushed in ((1, 1_795_190_400), (2, 1_795_190_399)):
             connection.execute(
                 """INSERT INTO tags (id, repository_id, name, digest, last_pushed, last_updater, first_seen_at, last_seen_at)
-                VALUES (?1, 1, ?1, 'sha256:x', '2026-11-20T16:00:00Z', 'me', '2026-11-20T16:00:00Z', '2026-11-20T16:00:00Z')""",
-                (tag,),
+                VALUES (:tag, 1, :tag, 'sha256:x', '2026-11-20T16:00:00Z', 'me', '2026-11-20T16:00:00Z', '2026-11-20T16:00:00Z')""",
+                {"tag": tag},
             )
             connection.execute(
                 """INSERT INTO tag_history (tag_id, seen_from, seen_until, digest, pushed_at, source)
-                VALUES (?1, 1, 2, 'sha256:w', ?2, 'listing'), (?1, 2, NULL, 'sha256:x', ?2, 'listing')""",
-                (tag, pushed),
+                VALUES (:tag, 1, 2, 'sha256:w', :pushed, 'listing'), (:tag, 2, NULL, 'sha256:x', :pushed, 'listing')""",
+                {"tag": tag, "pushed": pushed},
             )
     connection.close()
     step(engine, "0004")

@@ -6,6 +6,7 @@ POSIX takes all locks of a process on a file away as soon as the process closes 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,9 @@ reads.answer(sys.argv[1], lambda connection: connection.exec_driver_sql("SELECT 
 
 
 def held(path: Path) -> int:
-    """Locks that anybody has on the file."""
-    number = f":{path.stat().st_ino} "
-    return sum(number in line for line in LOCKS.read_text(encoding="ascii").splitlines())
+    """Locks that this process has on the file; files of others may have the same number on another device."""
+    number, process = f":{path.stat().st_ino} ", f" {os.getpid()} "
+    return sum(number in line and process in line for line in LOCKS.read_text(encoding="ascii").splitlines())
 
 
 @pytest.mark.skipif(not LOCKS.is_file(), reason="the kernel tells its locks on Linux")

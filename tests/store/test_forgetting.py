@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 
 import pytest
@@ -125,11 +126,11 @@ def test_instructions_that_are_used_again_meanwhile_stay(db: Database, monkeypat
 
 
 def test_what_is_known_of_a_name_that_was_never_there_goes(db: Database) -> None:
-    db.run("INSERT INTO absences VALUES ('a/b', ?1, ?1, 1), ('a/b:c', ?1, ?1, 1), ('a/bc', ?1, ?1, 1)", db.now.text)
-    db.run("INSERT INTO events (observed_at, kind, detail) VALUES (?1, 'drift', '{\"subject\": \"a/b\"}')", db.now.text)
-    db.run(
-        "INSERT INTO events (observed_at, kind, detail) VALUES (?1, 'drift', '{\"subject\": \"a/bc\"}')", db.now.text
-    )
+    for subject in ("a/b", "a/b:c", "a/bc"):
+        db.run("INSERT INTO absences VALUES (?, ?, ?, 1)", subject, db.now.text, db.now.text)
+    for subject in ("a/b", "a/bc"):
+        detail = json.dumps({"subject": subject})
+        db.run("INSERT INTO events (observed_at, kind, detail) VALUES (?, 'drift', ?)", db.now.text, detail)
     assert forget(db, "a/b") == {"absences": 2, "events": 1}
     assert db.all("SELECT subject FROM absences") == [("a/bc",)]
     assert forget(db, "a/") == {"absences": 1, "events": 1}

@@ -418,9 +418,8 @@ def test_names_of_walks_that_nobody_asks_for_again_go(db: Database, clock: Manua
     for walk in ("tags.page:a/b:filter x", "tags.page:a/b:newest%3A5"):
         db.run(
             "INSERT INTO listings (kind, subject, started_at, finished_at, rows, is_complete, refused, walk_key)"
-            " VALUES ('tags', 'a/b', ?1, ?1, 1, 0, 0, ?2)",
-            db.now.text,
-            walk,
+            " VALUES ('tags', 'a/b', ?, ?, 1, 0, 0, ?)",
+            *(db.now.text, db.now.text, walk),
         )
         db.run("INSERT INTO listing_names SELECT max(id), 'x' FROM listings")
     assert tidy(db, "names").removed == {"names": 0}

@@ -79,8 +79,9 @@ def store(db: Database, row: Row, *names: str) -> None:
     db.run(
         "INSERT INTO listings (kind, subject, repository_id, started_at, finished_at, reported_count, first_count, rows,"
         " stop_reason, is_complete, refused, walk_key, subject_updated)"
-        " VALUES (?1, ?2, (SELECT id FROM repositories WHERE full_name = ?2), ?3, ?4, ?5, ?5, ?6, ?7, ?8, 0, ?9, ?10)",
-        kind, SUBJECTS[kind], instant(row.began), None if stop is None else instant(row.began + 60), count, rows, stop,
+        " VALUES (?, ?, (SELECT id FROM repositories WHERE full_name = ?), ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+        kind, SUBJECTS[kind], SUBJECTS[kind],
+        instant(row.began), None if stop is None else instant(row.began + 60), count, count, rows, stop,
         (stop == "end" and rows == count) or (stop == "known" and count == 10), row.walk_key, updated,
     )  # fmt: skip
     for name in names:
@@ -277,11 +278,11 @@ def test_a_walk_of_which_a_page_was_tried_again_lately_is_not_old(known: Databas
 
 def test_many_walks_go_in_steps_and_those_that_are_kept_for_ever_are_not_looked_at(known: Database) -> None:
     long_ago = known.now.seconds - 200 * DAY
-    rows = ((instant(long_ago + number), f"tags.page:a/r{number % 50}:all") for number in range(3 * AT_ONCE))
+    rows = ((*[instant(long_ago + number)] * 2, f"tags.page:a/r{number % 50}:all") for number in range(3 * AT_ONCE))
     with known.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO listings (kind, subject, started_at, finished_at, rows, reported_count, stop_reason, is_complete, refused,"
-            " walk_key) VALUES ('tags', 'a/r', ?1, ?1, 3, 3, 'end', 1, 0, ?2)",
+            " walk_key) VALUES ('tags', 'a/r', ?, ?, 3, 3, 'end', 1, 0, ?)",
             list(rows),
         )
     assert tidy(known, keep=replace(KEEP, listings_s=None)).removed.get("listings") is None

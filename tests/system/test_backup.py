@@ -14,7 +14,6 @@ from tests.system.conftest import PATIENCE_S, Harvester
 
 WRITER = """
 import sys
-from harvester.clock import instant
 from harvester.store.engine import database_url, open_writer
 engine = open_writer(database_url(sys.argv[1]))
 number = 0
@@ -24,9 +23,10 @@ while True:
             number += 1
             connection.exec_driver_sql(
                 "INSERT INTO repositories (id, namespace, name, full_name, is_official, description, first_seen_at, last_seen_at)"
-                " VALUES (?1, 'a', 'r' || ?1, 'a/r' || ?1, 0, hex(randomblob(2000)), ?2, ?2)", (number, instant(0)))
+                " VALUES (?, 'a', ?, ?, 0, hex(randomblob(2000)), '1970-01-01', '1970-01-01')",
+                (number, f"r{number}", f"a/r{number}"))
             connection.exec_driver_sql(
-                "INSERT INTO pull_history (repository_id, observed_at, pull_count, source) VALUES (?1, 1, 1, 1)", (number,))
+                "INSERT INTO pull_history (repository_id, observed_at, pull_count, source) VALUES (?, 1, 1, 1)", (number,))
     print(number, flush=True)
 """
 
