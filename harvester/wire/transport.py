@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import zlib
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -20,6 +19,7 @@ from harvester.clock import Clock
 from harvester.egress import Egress
 from harvester.errors import Blocked, ConfigError, Drift, TooLarge, Unavailable, Unreachable, WireError
 from harvester.wire.answers import Answer, Call, Headers, shown
+from harvester.wire.body import Body, Corrupt, OverCap, exceeds
 from harvester.wire.permits import Budget, Permits
 from harvester.wire.refusals import ALL_BUDGETS, reading_of, refusal
 
@@ -34,8 +34,6 @@ OnAnswer: TypeAlias = Callable[[Budget, int | None, float], None]
 MAX_REDIRECTS = 3
 ERROR_BODY_CAP = 64 * 1024
 """Bytes read of an answer that is not a success; the rest is left."""
-INFLATE_STEP = 64 * 1024
-"""Most bytes inflated before they are counted."""
 CONNECT_S = 10.0
 READ_S = 30.0
 KEEP_ALIVE_S = 30.0
@@ -230,25 +228,25 @@ class Transport:
         # What somebody else's answer says beyond its status is of no use.
         is_success = 200 <= status < 300 and not call.is_foreign
         cap = (call.body_cap if call.body_cap is not None else self._body_cap) if is_success else ERROR_BODY_CAP
-        reader = _Body(cap, headers.lower("content-encoding"))
+        reader = Body(cap, headers.lower("content-encoding"))
         try:
             if not reader.is_readable:
-                raise _Corrupt("the body has an encoding that was not asked for")
+                raise Corrupt("the body has an encoding that was not asked for")
             length = headers.lower("content-length")
-            if is_success and length is not None and call.method != "HEAD" and _exceeds(length, cap):
-                raise _OverCap
+            if is_success and length is not None and call.method != "HEAD" and exceeds(length, cap):
+                raise OverCap
             # Read to its end also where there is none, or the connection is not used again.
             stream = response.stream
             assert isinstance(stream, httpx.AsyncByteStream)
             async for chunk in stream:
                 reader.feed(chunk)
             return reader.whole()
-        except _OverCap:
+        except OverCap:
             if is_success:
                 message = f"the body is larger than {cap} bytes"
                 raise TooLarge(message, url=at, status=status, budget=call.budgets[0]) from None
             return reader.part()
-        except _Corrupt as error:
+        except Corrupt as error:
             if is_success:
                 raise Unavailable(str(error), url=at, status=status, budget=call.budgets[0]) from None
             return reader.part()
@@ -285,62 +283,6 @@ class Transport:
         reading = reading_of(answer.headers, budgets=call.budgets, is_success=is_success)
         if reading is not None:
             self._permits.observe(*reading)
-
-
-class _OverCap(Exception):
-    pass
-
-
-class _Corrupt(Exception):
-    pass
-
-
-class _Body:
-    """A body while it is read, inflated as far as the cap and never further."""
-
-    __slots__ = ("_cap", "_inflater", "_parts", "_size", "is_readable")
-
-    def __init__(self, cap: int, encoding: str | None) -> None:
-        encoding = (encoding or "identity").strip().lower()
-        is_gzip = encoding in ("gzip", "x-gzip")
-        self.is_readable = is_gzip or encoding in ("identity", "")
-        self._cap = cap
-        self._size = 0
-        self._parts: list[bytes] = []
-        self._inflater = zlib.decompressobj(wbits=31) if is_gzip else None
-
-    def feed(self, chunk: bytes) -> None:
-        if self._inflater is None:
-            self._keep(chunk)
-            return
-        while chunk:
-            if self._inflater.eof:
-                self._inflater = zlib.decompressobj(wbits=31)
-            try:
-                # In steps, so that a small chunk cannot become a body beyond the cap before it is counted.
-                self._keep(self._inflater.decompress(chunk, INFLATE_STEP))
-            except zlib.error:
-                raise _Corrupt("the compressed body is corrupt") from None
-            chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
-
-    def whole(self) -> bytes:
-        if self._inflater is not None and self._parts and not self._inflater.eof:
-            raise _Corrupt("the compressed body is cut off")
-        return self.part()
-
-    def part(self) -> bytes:
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-
-    def _keep(self, data: bytes) -> None:
-        room = self._cap - self._size
-        self._parts.append(data if len(data) <= room else data[:room])
-        self._size += len(self._parts[-1])
-        if len(data) > room:
-            raise _OverCap
-
-
-def _exceeds(length: str, cap: int) -> bool:
-    return length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > cap)
 
 
 def _opener(proxy: str | None, local_address: str | None) -> Callable[[], httpx.AsyncBaseTransport]:

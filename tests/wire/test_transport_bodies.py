@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from harvester.errors import TooLarge, Unavailable, WireError
-from harvester.wire import transport as transport_module
+from harvester.wire import body
 from harvester.wire.transport import Call, Transport
 from tests.wire.conftest import AGENT, HUB, REGISTRY, FarEnd, NotedPermits, StandingClock
 
@@ -96,7 +96,7 @@ async def test_a_bomb_is_never_inflated_beyond_the_cap(
     transport = Transport(permits=permits, user_agent=AGENT, clock=clock, body_cap=cap, inner=inner)
     with pytest.raises(TooLarge):
         await transport.send(hub_call())
-    assert sum(handed_out) <= cap + transport_module.INFLATE_STEP
+    assert sum(handed_out) <= cap + body.INFLATE_STEP
 
 
 @pytest.mark.parametrize("length", ["101", "9" * 30])
