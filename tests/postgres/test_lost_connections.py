@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -23,6 +24,16 @@ ENDS_AT_COMMIT = (
 )
 
 
+@pytest.fixture
+def writer(url: str) -> Iterator[Writer]:
+    """A writer with connections of its own."""
+    own = open_writer(database_url(url))
+    writer = Writer(own, ManualClock(), "one")
+    yield writer
+    writer.close()
+    own.dispose()
+
+
 def walls(engine: Engine) -> int:
     with engine.begin() as connection:
         return int(connection.exec_driver_sql("SELECT count(*) FROM walls").scalar_one())
@@ -39,14 +50,12 @@ def add_and_end(connection: Connection) -> None:
 
 @pytest.mark.parametrize("at_commit", [False, True])
 def test_a_transaction_whose_connection_is_lost_has_not_been_and_the_next_one_is(
-    engine: Engine, url: str, at_commit: bool
+    engine: Engine, writer: Writer, at_commit: bool
 ) -> None:
     if at_commit:
         with engine.begin() as connection:
             for statement in ENDS_AT_COMMIT:
                 connection.exec_driver_sql(statement)
-    own = open_writer(database_url(url))
-    writer = Writer(own, ManualClock(), "one")
 
     async def lose() -> None:
         with pytest.raises(StoreUnusable, match="the database cannot be written: "):
@@ -57,18 +66,11 @@ def test_a_transaction_whose_connection_is_lost_has_not_been_and_the_next_one_is
                 connection.exec_driver_sql("DROP TRIGGER end_me ON walls")
         await writer.call(add)
 
-    try:
-        asyncio.run(lose())
-    finally:
-        writer.close()
-        own.dispose()
+    asyncio.run(lose())
     assert walls(engine) == 1
 
 
-def test_a_server_that_only_reads_now_is_no_fault_of_a_row(engine: Engine, url: str) -> None:
-    own = open_writer(database_url(url))
-    writer = Writer(own, ManualClock(), "one")
-
+def test_a_server_that_only_reads_now_is_no_fault_of_a_row(engine: Engine, writer: Writer) -> None:
     def add_where_nothing_may(connection: Connection) -> None:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         add(connection)
@@ -78,20 +80,15 @@ def test_a_server_that_only_reads_now_is_no_fault_of_a_row(engine: Engine, url: 
             await writer.call(add_where_nothing_may)
         await writer.call(add)
 
-    try:
-        asyncio.run(refused())
-    finally:
-        writer.close()
-        own.dispose()
+    asyncio.run(refused())
     assert walls(engine) == 1
 
 
 def test_who_writes_waits_longer_than_one_time_out_for_another(
-    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The writer connects when it is first asked for something.
     monkeypatch.setattr(server, "LOCK_TIMEOUT_MS", 50)
-    own = open_writer(database_url(url))
-    writer = Writer(own, ManualClock(), "one")
 
     async def wait() -> None:
         with engine.begin() as connection:
@@ -101,9 +98,5 @@ def test_who_writes_waits_longer_than_one_time_out_for_another(
             assert connection.exec_driver_sql("SELECT count(*) FROM walls").scalar_one() == 0
         await added
 
-    try:
-        asyncio.run(wait())
-    finally:
-        writer.close()
-        own.dispose()
+    asyncio.run(wait())
     assert walls(engine) == 1

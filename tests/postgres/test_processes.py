@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from harvester.store.engine import database_url, open_reader, open_writer
 from harvester.store.moment import Moment
 from tests.fakehub import FakeHub, Limits, World
 from tests.postgres.copying import rows_of
-from tests.store.claimers import claim_and_settle
+from tests.store.claimers import check_shares, claim_and_settle, told_by_two
 from tests.store.clocks import NOW
 from tests.store.killed_writer import EXIT
 from tests.store.makers import job
@@ -48,21 +47,7 @@ def test_two_processes_share_the_jobs_and_none_is_lost_or_done_twice(
     now = Moment.of(NOW)
     with engine.begin() as connection:
         queue.enqueue(connection, [job(f"r{number}") for number in range(JOBS)], now, runs=(), fresh_after=now.text)
-    spawn = multiprocessing.get_context("spawn")
-    barrier, told = spawn.Barrier(2), spawn.Queue()
-    processes = [spawn.Process(target=claim_and_settle, args=(url, owner, barrier, told)) for owner in ("a", "b")]
-    for process in processes:
-        process.start()
-    answers = [told.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(30)
-        process.close()
-    told.close()
-    told.join_thread()
-    assert [error for _, _, error in answers] == ["", ""]
-    taken = [job_id for _, ids, _ in answers for job_id in ids]
-    assert all(ids for _, ids, _ in answers), "both had a share"
-    assert (len(taken), len(set(taken))) == (JOBS, JOBS)
+    check_shares(told_by_two(claim_and_settle, (url, "a"), (url, "b")), JOBS)
     assert asked(engine, "SELECT state, attempt, count(*) FROM jobs GROUP BY 1, 2") == [("done", 1, JOBS)]
 
 
@@ -123,17 +108,7 @@ def test_two_processes_together_are_given_no_more_permits_than_the_window_has(
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
     with engine.begin() as connection:
         buckets.configure(connection, HUB, PACE, NOW)
-    spawn = multiprocessing.get_context("spawn")
-    barrier, told = spawn.Barrier(2), spawn.Queue()
-    processes = [spawn.Process(target=take_all, args=(url, barrier, told)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    due = [told.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(30)
-        process.close()
-    told.close()
-    told.join_thread()
+    due = told_by_two(take_all, (url,), (url,))
     assert all(due), "both had a share"
     taken = [at for one in due for at in one if at < NOW + 60]
     assert PERMITS - 2 <= len(taken) <= PERMITS

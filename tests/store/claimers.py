@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
+from typing import Any
 
 from harvester.jobs import Done, Harvest, Job, Settled
 from harvester.store import queue
@@ -11,6 +14,30 @@ from harvester.store.engine import database_url, open_writer
 from harvester.store.moment import Moment
 from harvester.store.writer import settle_all
 from tests.store.clocks import NOW
+
+
+def told_by_two(work: Callable[..., None], *arguments: tuple[Any, ...]) -> list[Any]:
+    """What each of two processes tells that do this work at one time; after its arguments it is given a barrier and a queue."""
+    spawn = multiprocessing.get_context("spawn")
+    barrier, told = spawn.Barrier(2), spawn.Queue()
+    processes = [spawn.Process(target=work, args=(*given, barrier, told)) for given in arguments]
+    for process in processes:
+        process.start()
+    answers = [told.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(30)
+        process.close()
+    told.close()
+    told.join_thread()
+    return answers
+
+
+def check_shares(answers: list[tuple[str, list[int], str]], jobs: int) -> None:
+    """Both who claimed and settled had a share of so many jobs, and none was done twice."""
+    assert [error for _, _, error in answers] == ["", ""]
+    taken = [job_id for _, ids, _ in answers for job_id in ids]
+    assert all(ids for _, ids, _ in answers), "both had a share"
+    assert (len(taken), len(set(taken))) == (jobs, jobs)
 
 
 def claim_and_settle(database: str, owner: str, barrier: Barrier, told: Queue[tuple[str, list[int], str]]) -> None:

@@ -21,6 +21,8 @@ from harvester.watch import Watch
 from tests.calls import calls_of
 from tests.unit.test_config import SECRET, written
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 NGINX = Target("repository", "library/nginx")
 DAY = 86_400
 
@@ -38,13 +40,6 @@ LISTS: dict[str, tuple[dict[str, Any], str]] = {
         'to = "atom", file = "a"',
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def loaded(text: str, **environment: str) -> Settings:
